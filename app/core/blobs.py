@@ -1,0 +1,74 @@
+"""Files that people bring or take: a local folder by default, S3 or another store by CHOT_BLOB_URL."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import LocalStore, from_url
+
+from app.core.settings import Settings
+
+PART = 1 << 20
+
+
+class Blobs:
+    """Named byte strings. Names are made by us from ids, never from what a person typed."""
+
+    def __init__(self, store: obstore.store.ObjectStore) -> None:
+        self._store = store
+
+    async def put(self, name: str, content: bytes | Path) -> None:
+        """Stores bytes or a file under a name, replacing what stood there.
+
+        Raises:
+            OSError: the disk is full or the store is away.
+        """
+        await obstore.put_async(self._store, name, content)
+
+    async def get(self, name: str) -> bytes:
+        """The whole content.
+
+        Raises:
+            FileNotFoundError: nothing stands under that name.
+        """
+        try:
+            return bytes(await (await obstore.get_async(self._store, name)).bytes_async())
+        except NotFoundError as error:
+            raise FileNotFoundError(name) from error
+
+    async def exists(self, name: str) -> bool:
+        """Whether something stands under that name."""
+        try:
+            await obstore.head_async(self._store, name)
+        except (NotFoundError, FileNotFoundError):
+            return False
+        return True
+
+    async def stream(self, name: str) -> AsyncIterator[bytes]:
+        """The content in parts of about a megabyte."""
+        try:
+            reply = await obstore.get_async(self._store, name)
+        except NotFoundError as error:
+            raise FileNotFoundError(name) from error
+        async for part in reply.stream(min_chunk_size=PART):
+            yield bytes(part)
+
+    async def fetch(self, name: str, target: Path) -> None:
+        """Copies a blob to a local file, in parts."""
+        with target.open("wb") as file:
+            async for part in self.stream(name):
+                file.write(part)
+
+    async def delete_all(self, prefix: str) -> None:
+        """Deletes every blob under a folder-like prefix."""
+        async for page in obstore.list(self._store, prefix):
+            await obstore.delete_async(self._store, [item["path"] for item in page])
+
+
+def open_blobs(settings: Settings) -> Blobs:
+    """The store that the settings name."""
+    if settings.blob_url:
+        return Blobs(from_url(settings.blob_url))
+    folder = settings.data_dir.resolve() / "blobs"
+    return Blobs(LocalStore(folder, mkdir=True))

@@ -1,0 +1,102 @@
+"""The contract: the OpenAPI document that FastAPI makes, with our errors and security in it."""
+
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.core.errors import Problem
+
+DESCRIPTION: dict[str, Any] = {
+    "title": "Chốt API",
+    "version": "1.0.0",
+    "summary": "Telesales CRM backend for Vietnamese companies",
+    "description": (
+        "Sign in with `POST /api/v1/auth/login` and send `Authorization: Bearer …`, or send an API key as "
+        "`X-API-Key`. Errors are `application/problem+json` with a stable `code`; texts follow `Accept-Language` "
+        "(Vietnamese by default). A record's `ETag` is its version: send it as `If-Match` to change the record. "
+        "Any POST may carry an `Idempotency-Key`."
+    ),
+    "license_info": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
+    "servers": [{"url": "/"}],
+}
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app.openapi` answer our document, built once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = build(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def build(app: FastAPI) -> dict[str, Any]:
+    """The document: FastAPI's, with every refusal as a Problem instead of FastAPI's own shapes."""
+    document = get_openapi(**DESCRIPTION, routes=app.routes, openapi_version="3.1.0")
+    schemas = document["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _name_refusals(path, method, operation)
+    return document
+
+
+def _name_refusals(path: str, method: str, operation: dict[str, Any]) -> None:
+    statuses = {status for status in operation["responses"] if status[0] in "45"}
+    if path.startswith("/api/"):
+        statuses |= {"422", "429", "503", "500"}
+        if operation.get("security"):
+            statuses |= {"401", "403"}
+        if "requestBody" in operation:
+            statuses |= {"413"}
+        if method == "post":
+            statuses |= {"409"}
+            operation.setdefault("parameters", []).append(IDEMPOTENCY)
+    names = {"409": "Conflict, or the same Idempotency-Key is still running"}
+    for status in sorted(statuses):
+        described = operation["responses"].get(status, {})
+        operation["responses"][status] = {
+            "description": described.get("description")
+            if "content" not in described
+            else REFUSALS.get(status, "Refused"),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        operation["responses"][status]["description"] = names.get(status) or REFUSALS.get(status, "Refused")
+
+
+IDEMPOTENCY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Repeating the POST with the same key has one effect and gets the first reply.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+REFUSALS = {
+    "400": "Bad request",
+    "401": "Not signed in, or no longer",
+    "403": "The permission is missing",
+    "404": "No such record for this caller",
+    "409": "Conflict",
+    "412": "The record has changed since it was read",
+    "413": "The body is too large",
+    "415": "The content type is not supported",
+    "422": "Some values are not valid",
+    "428": "If-Match is missing",
+    "429": "Over the rate limit",
+    "500": "A fault of ours",
+    "503": "Busy or restarting",
+    "507": "The disk is full",
+}
+
+
+def as_text(app: FastAPI) -> str:
+    """The document as it is committed: stable order, one member a line."""
+    return json.dumps(app.openapi(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"

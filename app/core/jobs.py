@@ -1,0 +1,264 @@
+"""Jobs: long work as a row, written in the caller's transaction. arq and Valkey only ring the bell.
+
+States: queued → running → succeeded | failed | dead | cancelled, with paused between. See docs/notes/jobs.md.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from arq.connections import ArqRedis
+from redis.asyncio import ConnectionPool
+from sqlalchemy import Index, Integer, Text, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.actor import Actor
+from app.core.clock import new_id, now
+from app.core.db import after_commit, tenant_of
+from app.core.errors import Conflict, NotFound
+from app.core.events import record
+from app.core.log import logger
+from app.core.orm import TENANT, Base, TenantRow, Versioned, keys
+
+Queue = Literal["interactive", "bulk", "outbound"]
+QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "outbound")
+LIVE = ("queued", "running", "paused")
+ENDED = ("succeeded", "failed", "dead", "cancelled")
+
+
+class Job(TenantRow, Versioned, Base):
+    """One piece of background work: the truth about its state, progress and result."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        *keys("job"),
+        Index(
+            "job_dedupe_uq",
+            "tenant_id",
+            "kind",
+            "dedupe_key",
+            unique=True,
+            postgresql_where=text("dedupe_key IS NOT NULL AND state IN ('queued', 'running', 'paused')"),
+        ),
+        Index("job_due_ix", "run_at", postgresql_where=text("state IN ('queued', 'running')")),
+        Index("job_recent_ix", "tenant_id", text("created_at DESC"), text("id DESC")),
+        {"info": TENANT},
+    )
+
+    kind: Mapped[str] = mapped_column(Text, doc="`imports.run`: domain, then verb")
+    queue: Mapped[str]
+    state: Mapped[str]
+    args: Mapped[dict[str, Any]] = mapped_column(JSONB, doc="ids only, never a customer's data")
+    subject_id: Mapped[UUID | None] = mapped_column(doc="the import, export … that the job works for")
+    lane: Mapped[str | None] = mapped_column(Text, doc="jobs of one lane of a workspace run one at a time")
+    dedupe_key: Mapped[str | None]
+    run_at: Mapped[datetime]
+    attempt: Mapped[int] = mapped_column(Integer, doc="claims since the last progress")
+    max_attempts: Mapped[int] = mapped_column(Integer)
+    claims: Mapped[int] = mapped_column(Integer, doc="claims in all; names the ring of the bell")
+    lease_until: Mapped[datetime | None]
+    lease_token: Mapped[UUID | None]
+    control: Mapped[str | None] = mapped_column(Text, doc="`pause` or `cancel`, asked for while it runs")
+    progress: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any]]
+    error: Mapped[dict[str, Any] | None]
+    created_by: Mapped[UUID | None]
+    created_by_kind: Mapped[str]
+    created_by_name: Mapped[str]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class JobNotLive(Conflict):
+    """The job has ended, or is not in a state that this can follow."""
+
+    code = "job_state"
+    vi, en = (
+        "Tiến trình đang ở trạng thái {state}, không thể thực hiện",
+        "The job is {state}; that cannot follow",
+    )
+
+
+class Bell:
+    """Wakes a worker at once. Losing a ring costs one sweep, never a job."""
+
+    def __init__(self, redis_url: str) -> None:
+        pool = ConnectionPool.from_url(redis_url, socket_timeout=1, socket_connect_timeout=0.5, max_connections=50)
+        self._arq = ArqRedis(connection_pool=pool, job_serializer=serialize, job_deserializer=deserialize)
+        self._rings: set[asyncio.Task[None]] = set()
+
+    def ring(self, queue: str, tenant_id: UUID, job_id: UUID, claims: int) -> None:
+        """Rings without waiting: the caller's reply does not depend on Valkey."""
+        task = asyncio.ensure_future(self._ring(queue, tenant_id, job_id, claims))
+        self._rings.add(task)
+        task.add_done_callback(self._rings.discard)
+
+    async def close(self) -> None:
+        """Lets the last rings out and closes the connections."""
+        if self._rings:
+            await asyncio.wait(self._rings, timeout=1)
+        await self._arq.aclose(close_connection_pool=True)
+
+    async def _ring(self, queue: str, tenant_id: UUID, job_id: UUID, claims: int) -> None:
+        try:
+            await self._arq.enqueue_job(
+                "wake",
+                str(tenant_id),
+                str(job_id),
+                _job_id=f"{job_id}:{claims}",
+                _queue_name=queue_name(queue),
+            )
+        except Exception as error:  # noqa: BLE001 -- whatever Valkey says, the sweeper finds the job
+            logger.info("bell_silent", error=type(error).__name__)
+
+
+async def enqueue(
+    session: AsyncSession,
+    actor: Actor,
+    kind: str,
+    *,
+    queue: Queue,
+    args: Mapping[str, Any] | None = None,
+    subject_id: UUID | None = None,
+    lane: str | None = None,
+    dedupe_key: str | None = None,
+    run_at: datetime | None = None,
+    max_attempts: int = 5,
+    progress: Mapping[str, Any] | None = None,
+) -> UUID:
+    """Writes a job in the caller's transaction and rings once it has committed.
+
+    A live job of the same kind and `dedupe_key` is returned instead of a second one.
+    """
+    job_id, moment = new_id(), now()
+    if dedupe_key is not None:
+        found: UUID | None = await session.scalar(
+            select(Job.id).where(Job.kind == kind, Job.dedupe_key == dedupe_key, Job.state.in_(LIVE))
+        )
+        if found:
+            return found
+    await session.execute(
+        insert(Job).values(
+            tenant_id=actor.tenant_id, id=job_id, kind=kind, queue=queue, state="queued", args=dict(args or {}),
+            subject_id=subject_id, lane=lane, dedupe_key=dedupe_key, run_at=run_at or moment,
+            attempt=0, max_attempts=max_attempts, claims=0, progress=dict(progress or {}), result={},
+            created_by=actor.id, created_by_kind=actor.kind, created_by_name=actor.name,
+            version=1, created_at=moment, updated_at=moment,
+        )
+    )  # fmt: skip
+    ring_after_commit(session, queue, job_id, 0)
+    return job_id
+
+
+def ring_after_commit(session: AsyncSession, queue: str, job_id: UUID, claims: int) -> None:
+    """Rings the bell for a job of the session's tenant once the transaction has committed."""
+    bell: Bell | None = session.info.get("bell")
+    tenant_id = tenant_of(session)
+
+    async def ring() -> None:
+        if bell is not None:
+            bell.ring(queue, tenant_id, job_id, claims)
+
+    after_commit(session, ring)
+
+
+async def get(session: AsyncSession, job_id: UUID) -> Job:
+    """A job of the session's workspace."""
+    job = await session.scalar(select(Job).where(Job.id == job_id))
+    if job is None:
+        raise NotFound()
+    return job
+
+
+async def pause(session: AsyncSession, actor: Actor, job_id: UUID) -> str:
+    """Asks a job to stop at its next checkpoint and stay; a queued one stops at once. Returns the state now."""
+    return await _control(session, actor, job_id, asked="pause", at_once="paused", from_states=("queued",))
+
+
+async def cancel(session: AsyncSession, actor: Actor, job_id: UUID) -> str:
+    """Asks a job to stop at its next checkpoint for good. Returns the state now."""
+    return await _control(session, actor, job_id, asked="cancel", at_once="cancelled", from_states=("queued", "paused"))
+
+
+async def resume(session: AsyncSession, actor: Actor, job_id: UUID) -> None:
+    """Puts a paused job back into its queue."""
+    moment = now()
+    row = (
+        await session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.state == "paused")
+            .values(
+                state="queued",
+                control=None,
+                run_at=moment,
+                attempt=0,
+                updated_at=moment,
+                version=Job.version + 1,
+            )
+            .returning(Job.queue, Job.claims)
+        )
+    ).one_or_none()
+    if row is None:
+        # A pause that the worker has not seen yet is simply taken back.
+        taken_back = await session.scalar(
+            update(Job)
+            .where(Job.id == job_id, Job.state == "running", Job.control == "pause")
+            .values(control=None, updated_at=moment, version=Job.version + 1)
+            .returning(Job.id)
+        )
+        if taken_back is None:
+            raise JobNotLive(state=(await get(session, job_id)).state)
+    else:
+        ring_after_commit(session, row.queue, job_id, row.claims)
+    await record(session, actor, "job.resumed", job_id)
+
+
+async def _control(
+    session: AsyncSession,
+    actor: Actor,
+    job_id: UUID,
+    *,
+    asked: str,
+    at_once: str,
+    from_states: tuple[str, ...],
+) -> str:
+    moment = now()
+    ended = {"finished_at": moment} if at_once in ENDED else {}
+    stopped = await session.scalar(
+        update(Job)
+        .where(Job.id == job_id, Job.state.in_(from_states))
+        .values(state=at_once, control=None, updated_at=moment, version=Job.version + 1, **ended)
+        .returning(Job.id)
+    )
+    if stopped is None:
+        told = await session.scalar(
+            update(Job)
+            .where(Job.id == job_id, Job.state == "running")
+            .values(control=asked, updated_at=moment, version=Job.version + 1)
+            .returning(Job.id)
+        )
+        if told is None:
+            raise JobNotLive(state=(await get(session, job_id)).state)
+    await record(session, actor, f"job.{asked}_requested", job_id)
+    return at_once if stopped else "running"
+
+
+def queue_name(queue: str) -> str:
+    """The name of a queue in Valkey."""
+    return f"chot:{queue}"
+
+
+def serialize(value: dict[str, Any]) -> bytes:
+    """JSON instead of arq's pickle: whoever can write to Valkey must not be able to run code here."""
+    return json.dumps(value, default=str).encode()
+
+
+def deserialize(raw: bytes) -> dict[str, Any]:
+    """The counterpart of `serialize`."""
+    value: dict[str, Any] = json.loads(raw)
+    return value

@@ -54,7 +54,8 @@ class Shell:
         try:
             _refuse_bad_text(scope)
             limit = self.max_upload + MULTIPART_OVERHEAD if self.is_upload(scope) else self.max_body
-            if int(headers.get("content-length", "0") or 0) > limit:
+            declared = headers.get("content-length", "")
+            if declared.isdecimal() and int(declared[:19]) > limit:
                 raise TooLarge(limit=limit)
             await self.app(scope, _limited(receive, limit), reply)
         except Exception as error:  # noqa: BLE001

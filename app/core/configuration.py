@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import counters
-from app.core.db import driver, tenant_of
+from app.core.db import Database, driver, tenant_of
 
 NAME = "configuration"
 T = TypeVar("T")
@@ -18,11 +19,10 @@ async def bump(session: AsyncSession) -> None:
     await counters.take(session, NAME)
 
 
-async def version(session: AsyncSession) -> int:
+async def version(connection: asyncpg.Connection, tenant_id: UUID) -> int:
     """The configuration's version now."""
-    raw = await driver(session)
-    found = await raw.fetchval(
-        "SELECT value FROM crm.tenant_counter WHERE tenant_id = $1 AND name = $2", tenant_of(session), NAME
+    found: int | None = await connection.fetchval(
+        "SELECT value FROM crm.tenant_counter WHERE tenant_id = $1 AND name = $2", tenant_id, NAME
     )
     return found or 0
 
@@ -36,11 +36,23 @@ class PerWorkspace(Generic[T]):
 
     async def get(self, session: AsyncSession) -> T:
         """The value for the session's workspace."""
-        tenant_id, current = tenant_of(session), await version(session)
-        found = self._kept.get(tenant_id)
-        if found is not None and found[0] == current:
-            return found[1]
-        value = await self._build(session, current)
+        tenant_id = tenant_of(session)
+        current = await version(await driver(session), tenant_id)
+        return self._fresh(tenant_id, current) or self._keep_it(tenant_id, current, await self._build(session, current))
+
+    async def read(self, connection: asyncpg.Connection, db: Database, tenant_id: UUID) -> T:
+        """The value for a request that only reads; it opens a session of its own when it must build."""
+        current = await version(connection, tenant_id)
+        if (found := self._fresh(tenant_id, current)) is not None:
+            return found
+        async with db.transaction(tenant_id) as session:
+            return await self.get(session)
+
+    def _fresh(self, tenant_id: UUID, current: int) -> T | None:
+        kept = self._kept.get(tenant_id)
+        return kept[1] if kept is not None and kept[0] == current else None
+
+    def _keep_it(self, tenant_id: UUID, current: int, value: T) -> T:
         if len(self._kept) >= self._keep:
             self._kept.pop(next(iter(self._kept)))
         self._kept[tenant_id] = (current, value)

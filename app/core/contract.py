@@ -1,10 +1,11 @@
 """The contract: the OpenAPI document that FastAPI makes, with our errors and security in it."""
 
 import json
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.core.errors import Problem
 
@@ -43,10 +44,25 @@ def build(app: FastAPI) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
+    secured = {route.unique_id: security for route in iter_route_contexts(app.routes) if (security := _security(route))}
+    document["components"]["securitySchemes"] = {name: one for all_ in secured.values() for name, one in all_.items()}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if operation["operationId"] in secured:
+                operation["security"] = [{name: []} for name in secured[operation["operationId"]]]
             _name_refusals(path, method, operation)
     return document
+
+
+def _security(route: Any) -> dict[str, Any]:
+    """The security schemes of an endpoint: those of the permission in its signature."""
+    if not isinstance(route.original_route, APIRoute):
+        return {}
+    for hint in get_type_hints(route.original_route.endpoint, include_extras=True).values():
+        for note in getattr(hint, "__metadata__", ()):
+            if security := getattr(getattr(note, "dependency", None), "security", None):
+                return dict(security)
+    return {}
 
 
 def _name_refusals(path: str, method: str, operation: dict[str, Any]) -> None:
@@ -57,6 +73,10 @@ def _name_refusals(path: str, method: str, operation: dict[str, Any]) -> None:
             statuses |= {"401", "403"}
         if "requestBody" in operation:
             statuses |= {"413"}
+        if "{" in path:
+            statuses |= {"404"}
+        if any(parameter["name"].lower() == "if-match" for parameter in operation.get("parameters", ())):
+            statuses |= {"409", "412", "428"}
         if method == "post":
             statuses |= {"409"}
             operation.setdefault("parameters", []).append(IDEMPOTENCY)

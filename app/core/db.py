@@ -36,6 +36,12 @@ class Database:
     """The pool, with a fair queue in front of it: a request waits at most `pool_wait` seconds."""
 
     def __init__(self, settings: Settings, url: str, *, name: str = "chot") -> None:
+        self._options = {
+            "application_name": name,
+            "statement_timeout": str(settings.statement_timeout * 1000),
+            "idle_in_transaction_session_timeout": "60000",
+            "timezone": "UTC",
+        }
         self.engine = create_async_engine(
             driver_url(url),
             pool_size=settings.pool_size,
@@ -43,15 +49,12 @@ class Database:
             pool_timeout=settings.pool_wait,
             connect_args={
                 "timeout": 5,
-                "server_settings": {
-                    "application_name": name,
-                    "statement_timeout": str(settings.statement_timeout * 1000),
-                    "idle_in_transaction_session_timeout": "60000",
-                    "timezone": "UTC",
-                },
+                "server_settings": self._options,
             },
         )
         self.bell: object = None
+        self._readers: asyncpg.Pool | None = None
+        self._url, self._pool_size = driver_url(url).set(drivername="postgresql"), settings.pool_size
         self._gate = asyncio.Semaphore(settings.pool_size)
         self._wait = settings.pool_wait
 
@@ -82,6 +85,36 @@ class Database:
         await run_hooks(hooks)
 
     @asynccontextmanager
+    async def reading(self, tenant_id: UUID) -> AsyncIterator[asyncpg.Connection]:
+        """A read-only transaction within one tenant on the bare driver: a third of what a session costs.
+
+        For the hottest reads, whose statements are written by hand and say `tenant_id = $1` themselves.
+
+        Raises:
+            Unavailable: no connection in time.
+        """
+        if self._readers is None:
+            self._readers = await asyncpg.create_pool(
+                self._url.render_as_string(hide_password=False),
+                min_size=0,
+                max_size=self._pool_size,
+                timeout=5,
+                # A transaction's settings end with it, so there is nothing to reset.
+                reset=_nothing,
+                server_settings=self._options,
+            )
+        try:
+            connection = await self._readers.acquire(timeout=self._wait)
+        except TimeoutError:
+            raise Unavailable() from None
+        try:
+            async with connection.transaction(readonly=True):
+                await connection.fetchval("SELECT crm.use_tenant($1)", tenant_id)
+                yield connection
+        finally:
+            await self._readers.release(connection)
+
+    @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncConnection]:
         """A transaction with no tenant: it can read only the tables that belong to none (workspaces)."""
         async with self._place(), self.engine.begin() as connection:
@@ -96,12 +129,15 @@ class Database:
 
     async def close(self) -> None:
         """Closes every connection."""
+        if self._readers is not None:
+            self._readers.terminate()
         await self.engine.dispose()
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
         try:
-            await asyncio.wait_for(self._gate.acquire(), self._wait)
+            async with asyncio.timeout(self._wait):
+                await self._gate.acquire()
         except TimeoutError:
             raise Unavailable() from None
         try:
@@ -124,6 +160,10 @@ def _name_the_tenant_again(state: ORMExecuteState) -> None:
         state.statement = state.statement.options(
             with_loader_criteria(TenantRow, lambda row: row.tenant_id == tenant_id, include_aliases=True)
         )
+
+
+async def _nothing(_connection: asyncpg.Connection) -> None:
+    """What a reader's connection needs before its next use."""
 
 
 def tenant_of(session: AsyncSession) -> UUID:

@@ -7,7 +7,7 @@ from fastapi import Depends, Header, Response
 from app.core.errors import PreconditionRequired, Stale
 
 
-def _version(
+async def _version(
     if_match: Annotated[str | None, Header(description='The ETag of the version you changed, as `"3"`.')] = None,
 ) -> int:
     if if_match is None:

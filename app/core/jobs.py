@@ -12,8 +12,8 @@ from uuid import UUID
 
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool
-from sqlalchemy import Index, Integer, Text, insert, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Index, Integer, Text, case, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,6 +29,7 @@ Queue = Literal["interactive", "bulk", "outbound"]
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "outbound")
 LIVE = ("queued", "running", "paused")
 ENDED = ("succeeded", "failed", "dead", "cancelled")
+DEDUPED = text("dedupe_key IS NOT NULL AND state IN ('queued', 'running', 'paused')")
 
 
 class Job(TenantRow, Versioned, Base):
@@ -43,7 +44,7 @@ class Job(TenantRow, Versioned, Base):
             "kind",
             "dedupe_key",
             unique=True,
-            postgresql_where=text("dedupe_key IS NOT NULL AND state IN ('queued', 'running', 'paused')"),
+            postgresql_where=DEDUPED,
         ),
         Index("job_due_ix", "run_at", postgresql_where=text("state IN ('queued', 'running')")),
         Index("job_recent_ix", "tenant_id", text("created_at DESC"), text("id DESC")),
@@ -51,7 +52,7 @@ class Job(TenantRow, Versioned, Base):
     )
 
     kind: Mapped[str] = mapped_column(Text, doc="`imports.run`: domain, then verb")
-    queue: Mapped[str]
+    queue: Mapped[Queue] = mapped_column(Text)
     state: Mapped[str]
     args: Mapped[dict[str, Any]] = mapped_column(JSONB, doc="ids only, never a customer's data")
     subject_id: Mapped[UUID | None] = mapped_column(doc="the import, export … that the job works for")
@@ -92,7 +93,7 @@ class Bell:
         self._arq = ArqRedis(connection_pool=pool, job_serializer=serialize, job_deserializer=deserialize)
         self._rings: set[asyncio.Task[None]] = set()
 
-    def ring(self, queue: str, tenant_id: UUID, job_id: UUID, claims: int) -> None:
+    def ring(self, queue: Queue, tenant_id: UUID, job_id: UUID, claims: int) -> None:
         """Rings without waiting: the caller's reply does not depend on Valkey."""
         task = asyncio.ensure_future(self._ring(queue, tenant_id, job_id, claims))
         self._rings.add(task)
@@ -104,7 +105,7 @@ class Bell:
             await asyncio.wait(self._rings, timeout=1)
         await self._arq.aclose(close_connection_pool=True)
 
-    async def _ring(self, queue: str, tenant_id: UUID, job_id: UUID, claims: int) -> None:
+    async def _ring(self, queue: Queue, tenant_id: UUID, job_id: UUID, claims: int) -> None:
         try:
             await self._arq.enqueue_job(
                 "wake",
@@ -133,29 +134,34 @@ async def enqueue(
 ) -> UUID:
     """Writes a job in the caller's transaction and rings once it has committed.
 
-    A live job of the same kind and `dedupe_key` is returned instead of a second one.
+    Without `run_at` it is due at once, by the database's clock. A live job of the same kind and `dedupe_key` is
+    returned instead of a second one; if another transaction is just writing that one, this waits for its end.
     """
     job_id, moment = new_id(), now()
-    if dedupe_key is not None:
-        found: UUID | None = await session.scalar(
-            select(Job.id).where(Job.kind == kind, Job.dedupe_key == dedupe_key, Job.state.in_(LIVE))
-        )
-        if found:
-            return found
-    await session.execute(
-        insert(Job).values(
+    writing = (
+        insert(Job)
+        .values(
             tenant_id=actor.tenant_id, id=job_id, kind=kind, queue=queue, state="queued", args=dict(args or {}),
-            subject_id=subject_id, lane=lane, dedupe_key=dedupe_key, run_at=run_at or moment,
+            subject_id=subject_id, lane=lane, dedupe_key=dedupe_key, run_at=run_at or func.now(),
             attempt=0, max_attempts=max_attempts, claims=0, progress=dict(progress or {}), result={},
             created_by=actor.id, created_by_kind=actor.kind, created_by_name=actor.name,
             version=1, created_at=moment, updated_at=moment,
         )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "kind", "dedupe_key"], index_where=DEDUPED)
+        .returning(Job.id)
     )  # fmt: skip
-    ring_after_commit(session, queue, job_id, 0)
+    while await session.scalar(writing) is None:
+        live: UUID | None = await session.scalar(
+            select(Job.id).where(Job.kind == kind, Job.dedupe_key == dedupe_key, Job.state.in_(LIVE))
+        )
+        if live:
+            return live
+    if run_at is None:
+        ring_after_commit(session, queue, job_id, 0)
     return job_id
 
 
-def ring_after_commit(session: AsyncSession, queue: str, job_id: UUID, claims: int) -> None:
+def ring_after_commit(session: AsyncSession, queue: Queue, job_id: UUID, claims: int) -> None:
     """Rings the bell for a job of the session's tenant once the transaction has committed."""
     bell: Bell | None = session.info.get("bell")
     tenant_id = tenant_of(session)
@@ -195,7 +201,7 @@ async def resume(session: AsyncSession, actor: Actor, job_id: UUID) -> None:
             .values(
                 state="queued",
                 control=None,
-                run_at=moment,
+                run_at=func.now(),
                 attempt=0,
                 updated_at=moment,
                 version=Job.version + 1,
@@ -204,10 +210,10 @@ async def resume(session: AsyncSession, actor: Actor, job_id: UUID) -> None:
         )
     ).one_or_none()
     if row is None:
-        # A pause that the worker has not seen yet is simply taken back.
+        # A pause that no worker has seen yet is simply taken back.
         taken_back = await session.scalar(
             update(Job)
-            .where(Job.id == job_id, Job.state == "running", Job.control == "pause")
+            .where(Job.id == job_id, Job.state.in_(("queued", "running")), Job.control == "pause")
             .values(control=None, updated_at=moment, version=Job.version + 1)
             .returning(Job.id)
         )
@@ -239,7 +245,12 @@ async def _control(
         told = await session.scalar(
             update(Job)
             .where(Job.id == job_id, Job.state == "running")
-            .values(control=asked, updated_at=moment, version=Job.version + 1)
+            # Once a cancel is asked for, a pause cannot take it back.
+            .values(
+                control=case((Job.control == "cancel", "cancel"), else_=asked),
+                updated_at=moment,
+                version=Job.version + 1,
+            )
             .returning(Job.id)
         )
         if told is None:
@@ -248,7 +259,7 @@ async def _control(
     return at_once if stopped else "running"
 
 
-def queue_name(queue: str) -> str:
+def queue_name(queue: Queue) -> str:
     """The name of a queue in Valkey."""
     return f"chot:{queue}"
 

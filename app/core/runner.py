@@ -1,29 +1,42 @@
 """Runs jobs: claims by lease, fences every effect, and gives way so that one tenant does not starve another."""
 
 import asyncio
+import itertools
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import retryable, server_away
-from app.core.jobs import LIVE, QUEUES, Job, ring_after_commit
+from app.core.jobs import LIVE, QUEUES, Job, Queue, ring_after_commit
 from app.core.log import fault, logger
 from app.core.resources import Resources
 
 BUDGET = 25.0
 SWEEP_EVERY = 5.0
 CAPACITY: Mapping[str, int] = {"interactive": 6, "bulk": 2, "outbound": 4}
+UNKNOWN_KIND_SECONDS = 30.0
+
+DUE = "(job.state = 'queued' AND job.run_at <= now() OR job.state = 'running' AND job.lease_until < now())"
+# The job that entered a lane first keeps it until it ends or is paused, also while it waits for its next turn or
+# for somebody to take it over from a dead worker.
+LANE_IS_FREE = """NOT EXISTS (
+    SELECT FROM crm.job other
+    WHERE other.tenant_id = :tenant AND other.lane = job.lane AND other.id <> job.id
+      AND (other.state = 'running'
+           OR other.state = 'queued' AND other.started_at < coalesce(job.started_at, 'infinity')))"""
 
 Effect = Callable[[AsyncSession], Awaitable[None]]
 
@@ -70,7 +83,7 @@ class Failed(Outcome):
 
 @dataclass(frozen=True)
 class Retry(Outcome):
-    """Went wrong in a way that may pass."""
+    """Went wrong in a way that may pass. Keeps the progress of the last checkpoint, not what was tried since."""
 
     reason: str = ""
     seconds: float = 5
@@ -91,28 +104,43 @@ class Run:
         self.resources = resources
         self.tenant_id: UUID = row.tenant_id
         self.id: UUID = row.id
+        self.kind: str = row.kind
         self.args: dict[str, Any] = row.args
         self.subject_id: UUID | None = row.subject_id
         self.progress: dict[str, Any] = row.progress
         self.attempt: int = row.attempt
-        self.queue: str = row.queue
+        self.max_attempts: int = row.max_attempts
+        self.queue: Queue = row.queue
         self.lane: str | None = row.lane
         self.claims: int = row.claims
         self.control: str | None = row.control
         self.actor = Actor(row.tenant_id, row.created_by_kind, row.created_by, row.created_by_name)
         self.token, self._lease, self._stopping = token, lease, stopping
+        self._saved = deepcopy(self.progress)
         self._until = time.monotonic() + BUDGET
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A transaction whose commit proves that the job is still ours; `progress` is saved in it.
 
+        When it fails, `progress` is what it was at the last commit that is known.
+
         Raises:
             LeaseLost: instead of committing.
         """
-        async with self.resources.db.transaction(self.tenant_id) as session:
-            yield session
-            await self._fence(session, attempt=0, progress=self.progress)
+        try:
+            async with self.resources.db.transaction(self.tenant_id) as session:
+                yield session
+                await self._fence(session, **self.unsaved())
+        except BaseException:
+            self.progress = deepcopy(self._saved)
+            raise
+        if self.unsaved():
+            self.attempt, self._saved = 0, deepcopy(self.progress)
+
+    def unsaved(self) -> dict[str, Any]:
+        """What a checkpoint must write: new progress, which also takes the attempts back."""
+        return {"progress": self.progress, "attempt": 0} if self.progress != self._saved else {}
 
     def interrupted(self) -> Outcome | None:
         """Why the handler should stop at this checkpoint, or None to go on."""
@@ -125,29 +153,30 @@ class Run:
         return None
 
     async def beat(self) -> None:
-        """Extends the lease until cancelled."""
+        """Extends the lease, and returns only when it is lost."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 4)
-            with suppress(Exception):
+            try:
                 async with self.resources.db.transaction(self.tenant_id) as session:
                     await self._fence(session)
+            except LeaseLost:
+                return
+            except Exception as error:  # noqa: BLE001 -- the database may be back before the lease runs out
+                logger.info("beat_missed", error=type(error).__name__)
 
     async def _fence(self, session: AsyncSession, **values: Any) -> None:
-        control = (
+        # statement_timestamp(), because now() is when the step began: it would take back what the beats gave.
+        row = (
             await session.execute(
                 update(Job)
                 .where(Job.id == self.id, Job.lease_token == self.token, Job.state == "running")
-                .values(
-                    lease_until=text("now() + :lease").bindparams(lease=self._lease),
-                    updated_at=now(),
-                    **values,
-                )
+                .values(lease_until=func.statement_timestamp() + self._lease, updated_at=now(), **values)
                 .returning(Job.control)
             )
         ).one_or_none()
-        if control is None:
+        if row is None:
             raise LeaseLost
-        self.control = control[0]
+        self.control = row.control
 
 
 class Runner:
@@ -157,53 +186,60 @@ class Runner:
         self.resources, self.handlers = resources, handlers
         self._lease = timedelta(seconds=resources.settings.job_lease)
         self._stopping = asyncio.Event()
-        self._swept = asyncio.Event()
-        self._running: dict[UUID, tuple[str, asyncio.Task[None]]] = {}
+        self._look = asyncio.Event()
+        self._running: dict[UUID, tuple[Queue, asyncio.Task[None]]] = {}
+        self._turned_away: set[Queue] = set()
+        self._turns = itertools.count(1)
+        self._last_turn: dict[tuple[Queue, UUID], int] = {}
 
-    def wake(self, queue: str, tenant_id: UUID, job_id: UUID) -> None:
-        """Starts a job if its queue has room; otherwise the sweep that follows each end finds it."""
-        if self._stopping.is_set() or job_id in self._running or self._room(queue) <= 0:
+    @property
+    def busy(self) -> bool:
+        """Whether any job runs here."""
+        return bool(self._running)
+
+    def wake(self, queue: Queue, tenant_id: UUID, job_id: UUID) -> None:
+        """Starts a job if its queue has room and nobody waits; else the sweep after the next end finds it."""
+        if self._stopping.is_set():
             return
-        task = asyncio.create_task(self._run(tenant_id, job_id), name=f"job {job_id}")
-        self._running[job_id] = (queue, task)
-        task.add_done_callback(lambda _: self._ended(job_id))
+        if job_id in self._running or queue in self._turned_away or self._room(queue) <= 0:
+            self._turned_away.add(queue)
+        else:
+            self._start(queue, tenant_id, job_id)
 
     async def sweep_forever(self) -> None:
         """Finds due work that nobody rang for and leases that ran out, until stopped."""
         while not self._stopping.is_set():
+            self._look.clear()
             try:
                 await self.sweep()
             except Exception as error:  # noqa: BLE001 -- the database may be away for a while
                 logger.warning("sweep_failed", exc_info=error)
-            self._swept.clear()
+                await asyncio.sleep(0.5)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._swept.wait(), SWEEP_EVERY * random.uniform(0.8, 1.2))  # noqa: S311
+                await asyncio.wait_for(self._look.wait(), SWEEP_EVERY * random.uniform(0.8, 1.2))  # noqa: S311
 
     async def sweep(self) -> None:
-        """One look at the due jobs of every tenant, the tenants taking turns."""
+        """One look at the due jobs. The workspaces take turns, and who was served longest ago comes first."""
         wanted = [queue for queue in QUEUES if self._room(queue) > 0]
+        self._turned_away.difference_update(wanted)
         async with self.resources.db.dispatching() as connection:
             due = (
                 await connection.execute(
-                    text("""
-                    SELECT tenant_id, id, queue FROM (
-                        SELECT tenant_id, id, queue, run_at,
-                               row_number() OVER (PARTITION BY tenant_id, queue ORDER BY run_at, id) AS turn
-                        FROM crm.job
-                        WHERE queue = ANY(:queues)
-                          AND (state = 'queued' AND run_at <= now() OR state = 'running' AND lease_until < now())
-                    ) AS due ORDER BY turn, run_at LIMIT 100
+                    text(f"""
+                    SELECT queue, tenant_id, min(run_at) AS since FROM crm.job
+                    WHERE queue = ANY(:queues) AND {DUE} GROUP BY queue, tenant_id
                     """),
                     {"queues": wanted},
                 )
             ).all()
-        for row in due:
-            self.wake(row.queue, row.tenant_id, row.id)
+        due = sorted(due, key=lambda row: (self._last_turn.get((row.queue, row.tenant_id), 0), row.since))
+        for queue in wanted:
+            await self._fill(queue, deque(row.tenant_id for row in due if row.queue == queue))
 
     async def stop(self, grace: float = 25) -> None:
         """Asks every job to give way at its next checkpoint and waits for that."""
         self._stopping.set()
-        self._swept.set()
+        self._look.set()
         tasks = [task for _, task in self._running.values()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -211,47 +247,85 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _room(self, queue: str) -> int:
+    def _room(self, queue: Queue) -> int:
         return CAPACITY[queue] - sum(1 for name, _ in self._running.values() if name == queue)
+
+    def _start(self, queue: Queue, tenant_id: UUID, job_id: UUID) -> None:
+        task = asyncio.create_task(self._run(tenant_id, job_id), name=f"job {job_id}")
+        self._running[job_id] = (queue, task)
+        self._last_turn[queue, tenant_id] = next(self._turns)
+        task.add_done_callback(lambda _: self._ended(job_id))
 
     def _ended(self, job_id: UUID) -> None:
         self._running.pop(job_id, None)
-        self._swept.set()
+        if self._turned_away:
+            self._look.set()
+
+    async def _fill(self, queue: Queue, tenants: deque[UUID]) -> None:
+        while tenants and self._room(queue) > 0 and not self._stopping.is_set():
+            tenant_id = tenants.popleft()
+            job_id = await self._next(queue, tenant_id)
+            # While we asked, the bell may have taken the room, or this very job.
+            if job_id and job_id not in self._running and self._room(queue) > 0:
+                self._start(queue, tenant_id, job_id)
+            if job_id:
+                tenants.append(tenant_id)
+        if tenants:
+            self._turned_away.add(queue)
+
+    async def _next(self, queue: Queue, tenant_id: UUID) -> UUID | None:
+        """The workspace's due job that waits longest and that no lane holds back."""
+        async with self.resources.db.transaction(tenant_id) as session:
+            found: UUID | None = await session.scalar(
+                text(f"""
+                SELECT id FROM crm.job
+                WHERE tenant_id = :tenant AND queue = :queue AND id <> ALL(:running) AND {DUE} AND {LANE_IS_FREE}
+                ORDER BY run_at, id LIMIT 1
+                """),
+                {"tenant": tenant_id, "queue": queue, "running": list(self._running)},
+            )
+        return found
 
     async def _run(self, tenant_id: UUID, job_id: UUID) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(job_id=str(job_id), workspace=str(tenant_id))
         try:
-            claimed = await self._claim(tenant_id, job_id)
-            if claimed is None:
+            run = await self._claim(tenant_id, job_id)
+            if run is None:
                 return
-            run, kind, exhausted = claimed
-            handler = self.handlers[kind]
-            if exhausted:
-                await self._bury(run, handler)
-                return
-            beat = asyncio.create_task(run.beat())
-            try:
-                outcome = await self._handle(run, handler)
-            finally:
-                beat.cancel()
-            await self._apply(run, outcome)
+            handler = self.handlers.get(run.kind)
+            if handler is None:
+                # A newer release enqueued it: its own workers will know.
+                logger.error("job_kind_unknown", kind=run.kind)
+                await self._finish(run, Again(seconds=UNKNOWN_KIND_SECONDS))
+            elif run.attempt > run.max_attempts:
+                logger.error("job_dead", kind=run.kind, attempts=run.max_attempts)
+                await self._finish(run, _Dead(_telling(run, handler)))
+            else:
+                await self._finish(run, await self._handle(run, handler))
         except LeaseLost:
             logger.info("lease_lost")
         except Exception as error:  # noqa: BLE001 -- the lease runs out and the job is tried again
             logger.warning("job_interrupted", exc_info=error)
 
     async def _handle(self, run: Run, handler: Handler) -> Outcome:
+        """Runs the handler while the lease is kept; a lost one ends it where it stands."""
+        work, beat = asyncio.ensure_future(handler.run(run)), asyncio.create_task(run.beat())
         try:
-            return await handler.run(run)
+            await asyncio.wait((work, beat), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise LeaseLost
+            return work.result()
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 -- a handler's fault is counted, and ends in `dead`
-            passing = retryable(error) or server_away(error)
-            logger.log(20 if passing else 40, "job_failed", **fault(error))
-            return Retry(reason=type(error).__name__, seconds=0.2 if passing else min(5 * 2**run.attempt, 300))
+            return _fault(run, error)
+        finally:
+            work.cancel()
+            beat.cancel()
+            await asyncio.gather(work, beat, return_exceptions=True)
 
-    async def _claim(self, tenant_id: UUID, job_id: UUID) -> tuple[Run, str, bool] | None:
+    async def _claim(self, tenant_id: UUID, job_id: UUID) -> Run | None:
         token = new_id()
         async with self.resources.db.transaction(tenant_id) as session:
             lane = await session.scalar(select(Job.lane).where(Job.id == job_id))
@@ -262,43 +336,32 @@ class Runner:
                 )
             row = (
                 await session.execute(
-                    text("""
-                    UPDATE crm.job SET state = 'running', lease_token = :token, lease_until = now() + :lease,
+                    text(f"""
+                    UPDATE crm.job SET state = 'running', lease_token = :token,
+                           lease_until = statement_timestamp() + :lease,
                            attempt = attempt + 1, claims = claims + 1, updated_at = :moment,
                            started_at = coalesce(started_at, :moment)
-                    WHERE tenant_id = :tenant AND id = :id
-                      AND (state = 'queued' AND run_at <= now() OR state = 'running' AND lease_until < now())
-                      AND NOT EXISTS (
-                          SELECT 1 FROM crm.job other
-                          WHERE other.tenant_id = :tenant AND other.lane = :lane AND other.id <> :id
-                            AND other.state = 'running' AND other.lease_until >= now())
+                    WHERE tenant_id = :tenant AND id = :id AND {DUE} AND {LANE_IS_FREE}
                     RETURNING *
                     """),
-                    {
-                        "token": token,
-                        "lease": self._lease,
-                        "moment": now(),
-                        "tenant": tenant_id,
-                        "id": job_id,
-                        "lane": lane,
-                    },
+                    {"token": token, "lease": self._lease, "moment": now(), "tenant": tenant_id, "id": job_id},
                 )
             ).one_or_none()
-        if row is None:
-            return None
-        return (
-            Run(self.resources, row, token, self._lease, self._stopping),
-            row.kind,
-            row.attempt > row.max_attempts,
-        )
+        return None if row is None else Run(self.resources, row, token, self._lease, self._stopping)
 
-    async def _bury(self, run: Run, handler: Handler) -> None:
-        async def tell(session: AsyncSession) -> None:
-            if handler.dead:
-                await handler.dead(session, run)
-
-        logger.error("job_dead", attempts=run.attempt)
-        await self._end(run, "dead", Outcome(tell), error={"code": "attempts_used_up", "message": ""})
+    async def _finish(self, run: Run, outcome: Outcome) -> None:
+        """Writes how it ended, again if that may help; an effect that fails is the handler's fault."""
+        for pause in (0.05, 0.5):
+            try:
+                await self._apply(run, outcome)
+                return
+            except LeaseLost:
+                raise
+            except Exception as error:  # noqa: BLE001
+                if not _passing(error):
+                    outcome = _fault(run, error)
+                await asyncio.sleep(pause)
+        await self._apply(run, outcome)
 
     async def _apply(self, run: Run, outcome: Outcome) -> None:
         match outcome:
@@ -306,30 +369,34 @@ class Runner:
                 await self._end(run, "succeeded", outcome, result=dict(outcome.result), error=None)
             case Failed():
                 await self._end(run, "failed", outcome, error={"code": outcome.code, "message": outcome.message})
+            case _Dead():
+                await self._end(run, "dead", outcome, error={"code": "attempts_used_up", "message": ""})
             case Stopped():
                 await self._end(run, outcome.state, outcome)
             case Retry():
                 error = {"code": "retrying", "message": outcome.reason}
                 await self._requeue(run, outcome, outcome.seconds, error=error)
             case Again():
-                await self._requeue(run, outcome, outcome.seconds, attempt=0)
+                await self._requeue(run, outcome, outcome.seconds, **(run.unsaved() | {"attempt": 0}))
 
     async def _end(self, run: Run, state: str, outcome: Outcome, **values: Any) -> None:
         async with self.resources.db.transaction(run.tenant_id) as session:
             if outcome.effect:
                 await outcome.effect(session)
             ended = {} if state in LIVE else {"finished_at": now()}
-            await self._release(session, run, state=state, control=None, progress=run.progress, **ended, **values)
+            await self._release(session, run, state=state, control=None, **run.unsaved(), **ended, **values)
             await self._ring_next_in_lane(session, run)
 
     async def _requeue(self, run: Run, outcome: Outcome, seconds: float, **values: Any) -> None:
         async with self.resources.db.transaction(run.tenant_id) as session:
             if outcome.effect:
                 await outcome.effect(session)
-            run_at = now() + timedelta(seconds=seconds)
-            await self._release(session, run, state="queued", run_at=run_at, progress=run.progress, **values)
-            if seconds == 0:
+            run_at = func.now() + timedelta(seconds=seconds)
+            await self._release(session, run, state="queued", run_at=run_at, **values)
+            if seconds <= 0:
                 ring_after_commit(session, run.queue, run.id, run.claims)
+        if 0 < seconds < SWEEP_EVERY:
+            asyncio.get_running_loop().call_later(seconds, self._look.set)
 
     async def _release(self, session: AsyncSession, run: Run, **values: Any) -> None:
         released = await session.scalar(
@@ -348,9 +415,32 @@ class Runner:
             await session.execute(
                 select(Job.id, Job.queue, Job.claims)
                 .where(Job.lane == run.lane, Job.state == "queued", Job.id != run.id)
-                .order_by(Job.run_at)
+                .order_by(Job.started_at.nulls_last(), Job.run_at, Job.id)
                 .limit(1)
             )
         ).one_or_none()
         if waiting:
             ring_after_commit(session, waiting.queue, waiting.id, waiting.claims)
+
+
+@dataclass(frozen=True)
+class _Dead(Outcome):
+    """The attempts are used up."""
+
+
+def _telling(run: Run, handler: Handler) -> Effect:
+    async def tell(session: AsyncSession) -> None:
+        if handler.dead:
+            await handler.dead(session, run)
+
+    return tell
+
+
+def _fault(run: Run, error: Exception) -> Retry:
+    passing = _passing(error)
+    logger.log(20 if passing else 40, "job_failed", kind=run.kind, **fault(error))
+    return Retry(reason=type(error).__name__, seconds=min((0.2 if passing else 5) * 2**run.attempt, 300))
+
+
+def _passing(error: Exception) -> bool:
+    return retryable(error) or server_away(error)

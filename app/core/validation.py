@@ -67,6 +67,9 @@ def from_validation(error: RequestValidationError) -> Invalid:
 
 def from_http(error: HTTPException) -> AppError:
     """Starlette's refusals (404, 405, 413, a bad form) as problems."""
+    if isinstance(error.__cause__, AppError):
+        # FastAPI turns whatever reading the body raised into a 400 without a reason.
+        return error.__cause__
     headers = dict(error.headers or {})
     match error.status_code:
         case 404:

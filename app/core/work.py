@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import idempotency
 from app.core.actor import Actor
-from app.core.db import Database, retryable
+from app.core.db import Database, Hook, retryable, run_hooks
 from app.core.errors import invalid
 from app.core.resources import Resources
 
@@ -38,6 +39,8 @@ class Work:
         self.actor: Actor | None = None
         self._stack = AsyncExitStack()
         self._session: AsyncSession | None = None
+        self._reader: asyncpg.Connection | None = None
+        self._hooks: list[Hook] = []
         self._key: idempotency.Key | None = None
 
     @property
@@ -51,12 +54,28 @@ class Work:
         assert self._session is not None, "the caller must be known before the session is used"
         return self._session
 
+    @property
+    def reader(self) -> asyncpg.Connection:
+        """The open read-only transaction of an endpoint whose permission said `reading`."""
+        assert self._reader is not None, "the endpoint's permission did not ask for reading"
+        return self._reader
+
     async def begin(self, tenant_id: UUID) -> AsyncSession:
         """Opens the request's transaction in a workspace."""
         assert self._session is None
         self._session = await self._stack.enter_async_context(self.db.transaction(tenant_id))
         self.request.scope["state"]["tenant_id"] = str(tenant_id)
         return self._session
+
+    async def begin_reading(self, tenant_id: UUID) -> asyncpg.Connection:
+        """Opens the request's transaction to read only, on the bare driver."""
+        self._reader = await self._stack.enter_async_context(self.db.reading(tenant_id))
+        self.request.scope["state"]["tenant_id"] = str(tenant_id)
+        return self._reader
+
+    def afterwards(self, hook: Hook) -> None:
+        """Runs `hook` once the request's transaction has ended well, before the reply is sent."""
+        self._hooks.append(hook)
 
     async def enter(self, actor: Actor) -> None:
         """Names the caller. A repeated Idempotency-Key ends the request here with the first reply.
@@ -91,8 +110,10 @@ class Work:
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        self._session = None
+        self._session = self._reader = None
         await self._stack.__aexit__(*error)
+        if error[0] is None:
+            await run_hooks(self._hooks)
 
 
 class CheckedRequest(Request):
@@ -145,13 +166,18 @@ def current_work(request: Request) -> Work:
     return work
 
 
-def current_session(request: Request) -> AsyncSession:
-    """The request's transaction; the endpoint's permission, which comes first in its signature, opened it."""
+# Dependencies are coroutines though they wait for nothing: FastAPI sends plain functions to a thread.
+async def _work(request: Request) -> Work:
+    return current_work(request)
+
+
+async def _session(request: Request) -> AsyncSession:
     return current_work(request).session
 
 
-CurrentWork = Annotated[Work, Depends(current_work)]
-Session = Annotated[AsyncSession, Depends(current_session)]
+CurrentWork = Annotated[Work, Depends(_work)]
+# The request's transaction; the endpoint's permission, which comes first in its signature, opened it.
+Session = Annotated[AsyncSession, Depends(_session)]
 
 
 def _checked(value: Any, depth: int) -> Any:

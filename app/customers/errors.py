@@ -1,0 +1,90 @@
+"""What customers refuse, and why."""
+
+from app.core.errors import AppError, Conflict
+
+
+class PhoneTaken(Conflict):
+    """Another customer has this phone. `existing_id` is given when the caller may see that customer."""
+
+    code = "phone_taken"
+    vi, en = "Số điện thoại đã tồn tại", "This phone number already exists"
+
+
+class ValueTaken(Conflict):
+    """Another customer has this value of a field that must be unique."""
+
+    code = "value_taken"
+    vi, en = "{label} đã tồn tại", "{label} already exists"
+
+
+class GroupNameMissing(AppError):
+    """A group needs a name."""
+
+    status, code = 422, "group_name_required"
+    vi, en = "Vui lòng nhập tên nhóm", "Please enter the group's name"
+
+
+class GroupDescriptionMissing(AppError):
+    """The workspace's parameters ask for a description of each group."""
+
+    status, code = 422, "group_description_required"
+    vi, en = "Vui lòng nhập mô tả nhóm", "Please enter the group's description"
+
+
+class GroupNameTaken(Conflict):
+    """The workspace has a group of this name."""
+
+    code = "group_name_taken"
+    vi, en = "Tên nhóm đã tồn tại", "A group of this name already exists"
+
+
+class NameTaken(Conflict):
+    """The list has a value of this name."""
+
+    code = "name_taken"
+    vi, en = "Tên đã tồn tại", "This name already exists"
+
+
+class InUse(Conflict):
+    """Customers have this value of a list, so it cannot go; switch it off instead."""
+
+    code = "in_use"
+    vi = "Đang có {count} khách hàng dùng giá trị này nên không thể xóa; hãy chuyển sang ngừng sử dụng"
+    en = "{count} customers have this value, so it cannot be deleted; deactivate it instead"
+
+
+class AttributeNameTaken(Conflict):
+    """The workspace has a field of this name."""
+
+    code = "attribute_name_taken"
+    vi, en = "Tên thuộc tính đã tồn tại", "A field of this name already exists"
+
+
+class NotUniqueYet(Conflict):
+    """Customers share values of this attribute, so it cannot become unique."""
+
+    code = "attribute_not_unique"
+    vi = "Có {count} giá trị đang bị trùng, chưa thể đặt là duy nhất"
+    en = "{count} values are used more than once, so the field cannot be unique yet"
+
+
+class AttributeKeyTaken(Conflict):
+    """A field has this key, or a deleted one had it: the values it left must not become another field's."""
+
+    code = "attribute_key_taken"
+    vi, en = "Khóa của thuộc tính đã được dùng", "The key belongs to another field, perhaps a deleted one"
+
+
+class TooManyAttributes(Conflict):
+    """The workspace has as many fields of its own as there can be."""
+
+    code = "too_many_attributes"
+    vi, en = "Chỉ có thể thêm tối đa {limit} thuộc tính", "There can be at most {limit} fields of your own"
+
+
+class ChoiceInUse(Conflict):
+    """Customers have a value that the change would take away."""
+
+    code = "choice_in_use"
+    vi = "Đang có {count} khách hàng dùng giá trị “{choice}” nên không thể xóa; hãy đổi tên hoặc sửa các khách hàng đó"
+    en = "{count} customers have the value “{choice}”, so it cannot be removed; rename it or change them first"

@@ -1,0 +1,270 @@
+"""The tables of customers: the record, its search words, groups, lists of choices, attributes."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    Computed,
+    Date,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.orm import SCHEMA, TENANT, Base, TenantRow, Versioned, keys, reference
+
+TEXT_SLOTS = tuple(f"t{n}" for n in range(1, 9))
+NUMBER_SLOTS = tuple(f"n{n}" for n in range(1, 7))
+DATE_SLOTS = tuple(f"d{n}" for n in range(1, 5))
+SLOTS = TEXT_SLOTS + NUMBER_SLOTS + DATE_SLOTS
+LIVE = text("deleted_at IS NULL")
+
+
+def _slot_index(slot: str) -> Index:
+    return Index(
+        f"customer_{slot}_ix",
+        "tenant_id",
+        slot,
+        text("created_at DESC"),
+        postgresql_where=text(f"{slot} IS NOT NULL AND deleted_at IS NULL"),
+    )
+
+
+class Customer(TenantRow, Versioned, Base):
+    """A customer: the 13 built-in fields, the system fields, and the workspace's own attributes."""
+
+    __tablename__ = "customer"
+    __table_args__ = (
+        *keys("customer", ("owner_id", "app_user")),
+        UniqueConstraint("tenant_id", "code", name="customer_code_uq"),
+        Index(
+            "customer_phone_uq",
+            "tenant_id",
+            "phone",
+            unique=True,
+            postgresql_where=text("phone IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        Index("customer_created_ix", "tenant_id", text("created_at DESC"), text("id DESC"), postgresql_where=LIVE),
+        Index(
+            "customer_owner_ix",
+            "tenant_id",
+            "owner_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=LIVE,
+        ),
+        Index(
+            "customer_relationship_ix",
+            "tenant_id",
+            "relationship_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=LIVE,
+        ),
+        Index("customer_group_ix", "tenant_id", "group_nos", postgresql_using="gin"),
+        *(_slot_index(slot) for slot in SLOTS),
+        {"info": TENANT | {"searchable": True}},
+    )
+
+    code: Mapped[str]
+    name: Mapped[str]
+    phone: Mapped[str | None] = mapped_column(Text, doc="E.164")
+    phone_typed: Mapped[str | None] = mapped_column(Text, doc="as it was typed, where that differs")
+    email: Mapped[str | None]
+    birthday: Mapped[date | None] = mapped_column(Date)
+    birth_md: Mapped[int | None] = mapped_column(
+        SmallInteger,
+        Computed("(extract(month FROM birthday) * 100 + extract(day FROM birthday))::smallint", persisted=True),
+        doc="month * 100 + day",
+    )
+    province: Mapped[str | None] = mapped_column(Text, doc="code of the province, after the merger of 2025")
+    province_typed: Mapped[str | None] = mapped_column(Text, doc="the old province's name, where that was given")
+    gender: Mapped[str | None]
+    address: Mapped[str | None]
+    source_id: Mapped[UUID | None]
+    customer_type_id: Mapped[UUID | None]
+    company_name: Mapped[str | None]
+    tax_code: Mapped[str | None]
+    position: Mapped[str | None]
+    note: Mapped[str | None]
+    relationship_id: Mapped[UUID | None]
+    owner_id: Mapped[UUID | None]
+    group_nos: Mapped[list[int]] = mapped_column(ARRAY(Integer), doc="numbers of its groups, beside group_member")
+    attributes: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_by: Mapped[UUID | None]
+    deleted_at: Mapped[datetime | None]
+
+    t1: Mapped[str | None]
+    t2: Mapped[str | None]
+    t3: Mapped[str | None]
+    t4: Mapped[str | None]
+    t5: Mapped[str | None]
+    t6: Mapped[str | None]
+    t7: Mapped[str | None]
+    t8: Mapped[str | None]
+    n1: Mapped[Decimal | None] = mapped_column(Numeric)
+    n2: Mapped[Decimal | None] = mapped_column(Numeric)
+    n3: Mapped[Decimal | None] = mapped_column(Numeric)
+    n4: Mapped[Decimal | None] = mapped_column(Numeric)
+    n5: Mapped[Decimal | None] = mapped_column(Numeric)
+    n6: Mapped[Decimal | None] = mapped_column(Numeric)
+    d1: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    d2: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    d3: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    d4: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class CustomerSearch(TenantRow, Base):
+    """What a search box can find a customer by. Beside the record, so that other changes never pay for it."""
+
+    __tablename__ = "customer_search"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "id", name="customer_search_pk"),
+        ForeignKeyConstraint(
+            ["tenant_id", "id"],
+            [f"{SCHEMA}.customer.tenant_id", f"{SCHEMA}.customer.id"],
+            name="customer_search_customer_fk",
+            ondelete="CASCADE",
+        ),
+        Index("customer_search_words_ix", "tenant_id", "words", postgresql_using="gin"),
+        Index(
+            "customer_search_phone_ix",
+            "tenant_id",
+            "phone_tail",
+            postgresql_ops={"phone_tail": "text_pattern_ops"},
+            postgresql_where=text("phone_tail IS NOT NULL"),
+        ),
+        {"info": TENANT | {"searchable": True}},
+    )
+
+    words: Mapped[Any] = mapped_column(TSVECTOR, doc="folded words of the name, e-mail, code, tax code")
+    phone_tail: Mapped[str | None] = mapped_column(Text, doc="the phone's digits backwards, to find last digits")
+
+
+class CustomerGroup(TenantRow, Versioned, Base):
+    """A set of customers (nhóm khách hàng)."""
+
+    __tablename__ = "customer_group"
+    __table_args__ = (
+        *keys("customer_group"),
+        UniqueConstraint("tenant_id", "no", name="customer_group_no_uq"),
+        UniqueConstraint("tenant_id", "name_key", name="customer_group_name_uq"),
+        {"info": TENANT},
+    )
+
+    no: Mapped[int] = mapped_column(Integer, doc="its number in customer.group_nos")
+    name: Mapped[str]
+    name_key: Mapped[str] = mapped_column(Text, doc="the name in lower case, for uniqueness and imports")
+    description: Mapped[str]
+
+
+class GroupMember(Base):
+    """Who belongs to a group: the truth behind customer.group_nos."""
+
+    __tablename__ = "group_member"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "group_id", "customer_id", name="group_member_pk"),
+        reference("group_member", "group_id", "customer_group", cascade=True),
+        reference("group_member", "customer_id", "customer", cascade=True),
+        Index("group_member_customer_ix", "tenant_id", "customer_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[UUID]
+    group_id: Mapped[UUID]
+    customer_id: Mapped[UUID]
+    added_at: Mapped[datetime]
+    batch_id: Mapped[UUID | None] = mapped_column(doc="the import or bulk change that added it")
+
+
+class Classification(TenantRow, Versioned, Base):
+    """A value of one of the workspace's ordered lists: source, customer type, relationship."""
+
+    __tablename__ = "classification"
+    __table_args__ = (
+        *keys("classification"),
+        UniqueConstraint("tenant_id", "kind", "name_key", name="classification_name_uq"),
+        {"info": TENANT},
+    )
+
+    kind: Mapped[str] = mapped_column(Text, doc="source, customer_type or relationship")
+    name: Mapped[str]
+    name_key: Mapped[str]
+    position: Mapped[int] = mapped_column(Integer)
+    category: Mapped[str | None] = mapped_column(Text, doc="what automation knows a relationship by: new, won, lost …")
+    active: Mapped[bool] = mapped_column(Boolean)
+
+
+class Attribute(TenantRow, Versioned, Base):
+    """A field that the workspace added (thuộc tính)."""
+
+    __tablename__ = "attribute"
+    __table_args__ = (
+        *keys("attribute"),
+        UniqueConstraint("tenant_id", "key", name="attribute_key_uq"),
+        Index("attribute_name_uq", "tenant_id", "name_key", unique=True, postgresql_where=LIVE),
+        Index(
+            "attribute_slot_uq",
+            "tenant_id",
+            "slot",
+            unique=True,
+            postgresql_where=text("slot IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        {"info": TENANT},
+    )
+
+    key: Mapped[str] = mapped_column(Text, doc="its key in customer.attributes; never changes")
+    name: Mapped[str]
+    name_key: Mapped[str]
+    type: Mapped[str]
+    position: Mapped[int] = mapped_column(Integer)
+    required: Mapped[bool] = mapped_column(Boolean)
+    is_unique: Mapped[bool] = mapped_column(Boolean)
+    choices: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    slot: Mapped[str | None] = mapped_column(Text, doc="the typed column of customer that filters and sorts read")
+    deleted_at: Mapped[datetime | None]
+
+
+class UniqueValue(Base):
+    """A value of a unique attribute, so that a constraint decides and not a look beforehand."""
+
+    __tablename__ = "unique_value"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "attribute_id", "value", name="unique_value_pk"),
+        reference("unique_value", "attribute_id", "attribute", cascade=True),
+        reference("unique_value", "customer_id", "customer", cascade=True),
+        Index("unique_value_customer_ix", "tenant_id", "customer_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[UUID]
+    attribute_id: Mapped[UUID]
+    value: Mapped[str]
+    customer_id: Mapped[UUID]
+
+
+class FieldSetting(TenantRow, Versioned, Base):
+    """What a workspace changed about a built-in field."""
+
+    __tablename__ = "field_setting"
+    __table_args__ = (
+        *keys("field_setting"),
+        UniqueConstraint("tenant_id", "key", name="field_setting_key_uq"),
+        {"info": TENANT},
+    )
+
+    key: Mapped[str]
+    required: Mapped[bool] = mapped_column(Boolean)
+    position: Mapped[int] = mapped_column(Integer)

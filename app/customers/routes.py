@@ -1,0 +1,115 @@
+"""Customers over HTTP."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from app.core.actor import Actor
+from app.core.db import driver
+from app.core.errors import invalid
+from app.core.etag import IfMatch
+from app.core.paging import Count, Cursor, Limit
+from app.core.work import CurrentWork, Route, Session
+from app.customers import queries, registry, service, timeline
+from app.customers.queries import MEMBERS, Ask
+from app.customers.schemas import CustomerIn, CustomerOut, CustomerPage, CustomerPatch, EventPage
+from app.identity.access import Requires
+
+CanView = Annotated[Actor, Depends(Requires("customers.view"))]
+CanRead = Annotated[Actor, Depends(Requires("customers.view", reading=True))]
+CanCreate = Annotated[Actor, Depends(Requires("customers.create"))]
+CanEdit = Annotated[Actor, Depends(Requires("customers.edit"))]
+CanDelete = Annotated[Actor, Depends(Requires("customers.delete"))]
+
+router = APIRouter(prefix="/customers", tags=["customers"], route_class=Route)
+OWN_PARAMETERS = frozenset(("q", "sort", "fields", "limit", "cursor", "count"))
+
+
+@router.get("", summary="List and search customers", response_model=CustomerPage)
+async def list_customers(
+    actor: CanRead,
+    work: CurrentWork,
+    request: Request,
+    q: Annotated[
+        str | None,
+        Query(max_length=200, description="Name without accents, phone or its last digits, e-mail, code, tax code."),
+    ] = None,
+    sort: Annotated[str, Query(max_length=80, description="A field, with - before it for descending.")] = "-created_at",
+    fields: Annotated[str | None, Query(max_length=1000, description="Members to return, by comma.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    count: Count = "none",
+) -> Response:
+    """Newest first unless sorted otherwise. Any field is also a filter: `source=Facebook`,
+    `birthday__from=1990-01-01`, `attributes.han_muc__to=5000000`; an empty value finds what has none."""
+    filters = tuple((key, value) for key, value in request.query_params.multi_items() if key not in OWN_PARAMETERS)
+    ask = Ask(q, filters[:20], sort, _members(fields), limit, cursor, count)
+    plain = not filters and sort.lstrip("-") == "created_at"
+    known = None if plain else await registry.load_reading(work.reader, work.db, actor.tenant_id)
+    return _json(await queries.list_json(work.reader, actor, known, ask, work.resources.settings.secret))
+
+
+@router.post("", summary="Add a customer", status_code=201, response_model=CustomerOut)
+async def create_customer(actor: CanCreate, session: Session, body: CustomerIn) -> Response:
+    """Refuses a phone that another customer has: `phone_taken`, “Số điện thoại đã tồn tại”."""
+    customer_id = await service.create(session, actor, body.model_dump(exclude_unset=True))
+    return await _one(await driver(session), actor, customer_id, status=201)
+
+
+@router.get("/{customer_id}", summary="Read a customer", response_model=CustomerOut)
+async def get_customer(actor: CanRead, work: CurrentWork, customer_id: UUID) -> Response:
+    """A customer that the caller may not see answers as one that does not exist."""
+    return await _one(work.reader, actor, customer_id)
+
+
+@router.patch("/{customer_id}", summary="Change a customer", response_model=CustomerOut)
+async def update_customer(
+    actor: CanEdit, session: Session, customer_id: UUID, version: IfMatch, body: CustomerPatch
+) -> Response:
+    """What is absent stays, null clears."""
+    await service.update_one(session, actor, customer_id, body.model_dump(exclude_unset=True), version=version)
+    return await _one(await driver(session), actor, customer_id)
+
+
+@router.delete("/{customer_id}", summary="Delete a customer", status_code=204)
+async def delete_customer(actor: CanDelete, session: Session, customer_id: UUID, version: IfMatch) -> None:
+    """Into the trash: no list or search finds it any more, and its phone is free again."""
+    await service.delete_one(session, actor, customer_id, version=version)
+
+
+@router.get("/{customer_id}/events", summary="Read a customer's timeline")
+async def list_customer_events(
+    actor: CanView,
+    session: Session,
+    work: CurrentWork,
+    customer_id: UUID,
+    type: Annotated[Literal[timeline.TYPES] | None, Query(description="Only this interaction type.")] = None,  # type: ignore[valid-type]  # noqa: A002
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> EventPage:
+    """Every interaction and change, newest first, with what was before and after."""
+    return await timeline.page(
+        session, actor, customer_id, kind=type, limit=limit, cursor=cursor, secret=work.resources.settings.secret
+    )
+
+
+def _members(fields: str | None) -> tuple[str, ...]:
+    wanted = tuple(name.strip() for name in (fields or "").split(",") if name.strip())
+    for name in wanted:
+        if name not in MEMBERS:
+            raise invalid("fields", "field_unknown", f"Không có trường {name[:80]}", f"There is no member {name[:80]}")
+    return wanted
+
+
+async def _one(raw: asyncpg.Connection, actor: Actor, customer_id: UUID, status: int = 200) -> Response:
+    body, version = await queries.get_json(raw, actor, customer_id)
+    headers = {"ETag": f'"{version}"'}
+    if status == 201:
+        headers["Location"] = f"/api/v1/customers/{customer_id}"
+    return _json(body, status, headers)
+
+
+def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, media_type="application/json", headers=headers)

@@ -1,0 +1,173 @@
+"""What goes in and out of the customer calls."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Value = str | int | float | bool | list[str] | None
+AttributeValues = Annotated[dict[str, Value], Field(max_length=200, description="The workspace's own fields by key.")]
+Typed = str | None
+
+EXAMPLE: dict[str, Any] = {
+    "name": "Nguyễn Thị Hoa",
+    "phone": "0912 345 678",
+    "email": "hoa@example.com",
+    "birthday": "1990-03-05",
+    "province": "Hà Nội",
+    "gender": "female",
+    "source": "Facebook",
+    "note": "Gọi lại chiều thứ Hai",
+}
+
+
+class CustomerIn(BaseModel):
+    """A customer to add. Which fields are required is the workspace's choice: see GET /fields."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": EXAMPLE})
+
+    name: Annotated[Typed, Field(description="Tên khách hàng")] = None
+    phone: Annotated[Typed, Field(description="Any Vietnamese spelling, or a foreign number with its +code.")] = None
+    email: Typed = None
+    birthday: Annotated[Typed, Field(description="yyyy-mm-dd or dd/mm/yyyy")] = None
+    province: Annotated[Typed, Field(description="Name, with or without accents; names before 2025 are mapped.")] = None
+    gender: Annotated[Typed, Field(description="male, female or other; Nam, Nữ and Khác are understood.")] = None
+    address: Typed = None
+    source: Annotated[Typed, Field(description="A value of GET /sources")] = None
+    customer_type: Annotated[Typed, Field(description="A value of GET /customer-types")] = None
+    company_name: Typed = None
+    tax_code: Typed = None
+    position: Typed = None
+    note: Typed = None
+    relationship: Annotated[Typed, Field(description="A value of GET /relationships; the first one if absent.")] = None
+    owner: Annotated[Typed, Field(description="Username or id of who is in charge.")] = None
+    groups: Annotated[list[str] | None, Field(max_length=200, description="Names of groups.")] = None
+    attributes: AttributeValues = {}
+
+
+class CustomerPatch(CustomerIn):
+    """Changes of a customer: what is absent stays, null clears."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"note": "Đã hẹn gặp", "position": None}})
+
+
+class GroupRef(BaseModel):
+    """A group that a customer belongs to."""
+
+    id: UUID
+    name: str
+
+
+class CustomerOut(BaseModel):
+    """A customer as it is kept."""
+
+    id: UUID
+    code: str
+    name: str
+    phone: Annotated[str | None, Field(description="E.164", examples=["+84912345678"])]
+    phone_typed: Annotated[str | None, Field(description="As it was typed, where that differs.")]
+    email: str | None
+    birthday: date | None
+    province: str | None
+    province_code: str | None
+    province_typed: Annotated[str | None, Field(description="The name before the merger of 2025, where given.")]
+    gender: str | None
+    address: str | None
+    source: str | None
+    customer_type: str | None
+    company_name: str | None
+    tax_code: str | None
+    position: str | None
+    note: str | None
+    relationship: str | None
+    owner_id: UUID | None
+    owner: str | None
+    owner_name: str | None
+    groups: list[GroupRef]
+    attributes: dict[str, Value]
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class CustomerSparse(BaseModel):
+    """A customer of a list: all members, or `id`, `version` and those that `fields` asked for."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    version: int
+
+
+class CustomerPage(BaseModel):
+    """A page of customers. `count` is there when it was asked for."""
+
+    items: list[CustomerOut | CustomerSparse]
+    next_cursor: str | None
+    count: int | None
+
+
+class EventOut(BaseModel):
+    """One thing that happened (lịch sử tương tác)."""
+
+    id: UUID
+    at: datetime
+    kind: Annotated[str, Field(examples=["customer.updated"])]
+    type: Annotated[str, Field(description="One of the interaction types of the timeline.", examples=["edited"])]
+    label: Annotated[str, Field(description="The type for a person.", examples=["Chỉnh sửa khách hàng"])]
+    actor_kind: str
+    actor_id: UUID | None
+    actor_name: str
+    batch_id: UUID | None
+    changes: dict[str, list[Any]]
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """A page of a timeline, newest first."""
+
+    items: list[EventOut]
+    next_cursor: str | None
+    count: int | None = None
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
+
+
+class GroupIn(BaseModel):
+    """A group to add."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "Khách VIP", "description": ""}})
+
+    name: Name = ""
+    description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+
+
+class GroupPatch(BaseModel):
+    """Changes of a group."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "Khách thân thiết"}})
+
+    name: Name | None = None
+    description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] | None = None
+
+
+class GroupOut(BaseModel):
+    """A group and how many customers are in it."""
+
+    id: UUID
+    name: str
+    description: str
+    size: int
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class GroupPage(BaseModel):
+    """A page of groups."""
+
+    items: list[GroupOut]
+    next_cursor: str | None
+    count: int | None

@@ -1,0 +1,257 @@
+"""The verbs on one customer. Each runs in the caller's transaction and records one event."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import delete, insert, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core import counters
+from app.core.actor import Actor
+from app.core.clock import new_id, now
+from app.core.db import driver, on_conflict
+from app.core.errors import NotFound, Stale
+from app.core.events import record
+from app.customers import registry as registries
+from app.customers.errors import PhoneTaken, ValueTaken
+from app.customers.models import Customer, GroupMember, UniqueValue
+from app.customers.registry import Group, Registry
+from app.customers.values import Values, check, phone_tail, search_words
+from app.customers.visibility import visible
+from app.filters.search import Sql
+
+__all__ = ["create", "delete_one", "load_for_change", "update_one", "write_search"]
+
+
+async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) -> UUID:
+    """Adds a customer. Without an owner it belongs to who adds it; without a relationship it is new (D019).
+
+    Raises:
+        Invalid, PhoneTaken, ValueTaken
+    """
+    registry = await registries.load(session)
+    values = check(registry, given, creating=True)
+    customer_id, moment = new_id(), now()
+    columns = {"owner_id": actor.id if actor.kind == "user" else None, **_defaults(registry), **values.columns}
+    columns["name"] = columns.get("name") or ""
+    code = code_of(await counters.take(session, "customer"))
+    inserted = await session.scalar(
+        upsert(Customer)
+        .values(
+            tenant_id=actor.tenant_id, id=customer_id, code=code, attributes=_without_none(values.attributes),
+            group_nos=sorted(group.no for group in values.groups or []), created_by=actor.id, version=1,
+            created_at=moment, updated_at=moment, **columns,
+        )
+        .on_conflict_do_nothing(
+            index_elements=["tenant_id", "phone"], index_where=text("phone IS NOT NULL AND deleted_at IS NULL")
+        )
+        .returning(Customer.id)
+    )  # fmt: skip
+    if inserted is None:
+        raise await phone_taken(session, actor, columns["phone"])
+    await write_search(session, customer_id, {**columns, "code": code})
+    await _join(session, customer_id, values.groups or [])
+    await _claim_unique(session, registry, customer_id, values)
+    shown = {key: (None, value) for key, value in values.shown.items() if value is not None}
+    await record(session, actor, "customer.created", customer_id, changes=shown)
+    return customer_id
+
+
+async def update_one(
+    session: AsyncSession, actor: Actor, customer_id: UUID, given: Mapping[str, Any], *, version: int
+) -> None:
+    """Changes a customer that still has `version`. Values that are the same as before make no event.
+
+    Raises:
+        NotFound, Stale, Invalid, PhoneTaken, ValueTaken
+    """
+    registry = await registries.load(session)
+    before = await load_for_change(session, actor, customer_id, version)
+    values = check(registry, given, creating=False)
+    changes = changed(registry, before, values)
+    if not changes:
+        return
+    columns = dict(values.columns)
+    if values.attributes:
+        columns["attributes"] = _without_none({**before["attributes"], **values.attributes})
+    if values.groups is not None:
+        columns["group_nos"] = sorted(group.no for group in values.groups)
+    with on_conflict({"customer_phone_uq": PhoneTaken}):
+        if "phone" in changes and columns.get("phone"):
+            await _refuse_taken_phone(session, actor, customer_id, columns["phone"])
+        await session.execute(
+            update(Customer)
+            .where(Customer.id == customer_id)
+            .values(version=Customer.version + 1, updated_at=now(), **columns)
+        )
+    if values.touches_search:
+        await write_search(session, customer_id, {**before, **columns})
+    if values.groups is not None:
+        await session.execute(
+            delete(GroupMember).where(GroupMember.tenant_id == actor.tenant_id, GroupMember.customer_id == customer_id)
+        )
+        await _join(session, customer_id, values.groups)
+    await _claim_unique(session, registry, customer_id, values)
+    await record(session, actor, "customer.updated", customer_id, changes=changes)
+
+
+async def delete_one(session: AsyncSession, actor: Actor, customer_id: UUID, *, version: int) -> None:
+    """Puts a customer into the trash: it is found nowhere, and its phone is free again.
+
+    Raises:
+        NotFound, Stale
+    """
+    await load_for_change(session, actor, customer_id, version)
+    await session.execute(
+        update(Customer)
+        .where(Customer.id == customer_id)
+        .values(deleted_at=now(), version=Customer.version + 1, updated_at=now())
+    )
+    await session.execute(
+        delete(UniqueValue).where(UniqueValue.tenant_id == actor.tenant_id, UniqueValue.customer_id == customer_id)
+    )
+    await record(session, actor, "customer.deleted", customer_id)
+
+
+async def load_for_change(session: AsyncSession, actor: Actor, customer_id: UUID, version: int) -> dict[str, Any]:
+    """The customer's row, locked, if the caller may see it and it still has this version.
+
+    Raises:
+        NotFound, Stale
+    """
+    raw = await driver(session)
+    sql = Sql(actor.tenant_id)
+    where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
+    row = await raw.fetchrow(f"SELECT * FROM crm.customer c WHERE {where} FOR UPDATE", *sql.args)
+    if row is None:
+        raise NotFound()
+    if row["version"] != version:
+        raise Stale()
+    found = dict(row)
+    found["attributes"] = _json(found["attributes"])
+    return found
+
+
+async def write_search(session: AsyncSession, customer_id: UUID, columns: Mapping[str, Any]) -> None:
+    """Writes what the search box finds the customer by."""
+    words = search_words(columns.get("name"), columns.get("email"), columns.get("code"), columns.get("tax_code"))
+    await session.execute(
+        text("""
+        INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
+        VALUES (:tenant_id, :id, array_to_tsvector(CAST(:words AS text[])), :tail)
+        ON CONFLICT (tenant_id, id) DO UPDATE SET words = excluded.words, phone_tail = excluded.phone_tail
+        """),
+        {
+            "tenant_id": session.info["tenant_id"],
+            "id": customer_id,
+            "words": words,
+            "tail": phone_tail(columns.get("phone")),
+        },
+    )
+
+
+async def phone_taken(session: AsyncSession, actor: Actor, phone: str) -> PhoneTaken:
+    """The refusal, with the other customer's id and name as far as the caller may see that customer."""
+    raw = await driver(session)
+    sql = Sql(actor.tenant_id)
+    where = f"c.tenant_id = $1 AND c.phone = {sql.arg(phone)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
+    row = await raw.fetchrow(f"SELECT c.id, c.owner_id FROM crm.customer c WHERE {where}", *sql.args)
+    seen = {"existing_id": str(row["id"]), "existing_owner_id": row["owner_id"] and str(row["owner_id"])} if row else {}
+    error = PhoneTaken(extra={"field": "phone", **seen})
+    error.errors = [error.on("phone")]
+    return error
+
+
+def changed(registry: Registry, before: Mapping[str, Any], values: Values) -> dict[str, tuple[Any, Any]]:
+    """{field: (before, after)} for the values that differ from the row."""
+    changes: dict[str, tuple[Any, Any]] = {}
+    for key, after in values.shown.items():
+        was = shown_value(registry, before, key)
+        if was != after:
+            changes[key] = (was, after)
+    return changes
+
+
+def shown_value(registry: Registry, row: Mapping[str, Any], key: str) -> Any:
+    """A field's value in a row as people and events see it."""
+    found = registry.fields[key]
+    if found.is_attribute:
+        return row["attributes"].get(found.name)
+    stored = row[str(found.column)]
+    if key == "groups":
+        names = {group.no: group.name for group in registry.groups.values()}
+        return [names[no] for no in stored if no in names] or None
+    if stored is None:
+        return None
+    if key in registry.labels:
+        return registry.labels[key].get(stored)
+    return str(stored) if key == "owner" or found.type in ("date", "datetime") else stored
+
+
+def code_of(number: int) -> str:
+    """A customer's code from its number: KH000123."""
+    return f"KH{number:06d}"
+
+
+def _defaults(registry: Registry) -> dict[str, Any]:
+    first = registry.first_relationship
+    return {"relationship_id": registry.ids["relationship"][first]} if first else {}
+
+
+async def _refuse_taken_phone(session: AsyncSession, actor: Actor, customer_id: UUID, phone: str) -> None:
+    # The unique index has the last word; this look only gives the refusal its details.
+    taken = await session.scalar(
+        select(literal(1)).where(Customer.phone == phone, Customer.deleted_at.is_(None), Customer.id != customer_id)
+    )
+    if taken:
+        raise await phone_taken(session, actor, phone)
+
+
+async def _join(session: AsyncSession, customer_id: UUID, groups: list[Group]) -> None:
+    if groups:
+        tenant_id, moment = session.info["tenant_id"], now()
+        await session.execute(
+            insert(GroupMember),
+            [
+                {"tenant_id": tenant_id, "group_id": group.id, "customer_id": customer_id, "added_at": moment}
+                for group in groups
+            ],
+        )
+
+
+async def _claim_unique(session: AsyncSession, registry: Registry, customer_id: UUID, values: Values) -> None:
+    """Takes the values of unique attributes; a value has one holder, whom the primary key decides."""
+    for field in registry.attributes:
+        if not field.unique or field.name not in values.attributes:
+            continue
+        tenant_id, value = session.info["tenant_id"], values.attributes[field.name]
+        await session.execute(
+            delete(UniqueValue).where(
+                UniqueValue.tenant_id == tenant_id,
+                UniqueValue.attribute_id == field.attribute_id,
+                UniqueValue.customer_id == customer_id,
+            )
+        )
+        if value is None:
+            continue
+        claimed = await session.scalar(
+            upsert(UniqueValue)
+            .values(tenant_id=tenant_id, attribute_id=field.attribute_id, value=str(value), customer_id=customer_id)
+            .on_conflict_do_nothing()
+            .returning(UniqueValue.customer_id)
+        )
+        if claimed is None:
+            error = ValueTaken(label=field.label, extra={"field": field.key})
+            error.errors = [error.on(field.key)]
+            raise error
+
+
+def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if value is not None}
+
+
+def _json(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value

@@ -1,0 +1,135 @@
+"""The demo workspace: invented customers, users, groups and attributes, so that the first look shows a product."""
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core import configuration, counters
+from app.core.actor import Actor
+from app.core.clock import new_id, now
+from app.core.db import Database, driver
+from app.customers import attributes, groups, registry
+from app.customers.service import code_of
+from app.customers.values import Values, check, phone_tail, search_words
+from app.demo.vocabulary import person
+from app.identity import accounts, passwords, workspaces
+from app.seeding import SEEDERS
+
+SALES = ("Lê Minh Châu", "Phạm Gia Bảo", "Võ Ngọc Diệp", "Hoàng Tuấn Kiệt", "Bùi Thu Hà")
+MANAGERS = ("Đỗ Quang Vinh", "Ngô Bích Trâm")
+GROUPS = ("Khách hàng mới", "Khách VIP", "Chăm sóc lại", "Hội thảo tháng 11")
+ATTRIBUTES: tuple[dict[str, Any], ...] = (
+    {"name": "Hạn mức", "type": "money"},
+    {"name": "Nghề nghiệp", "type": "text"},
+    {"name": "Mức quan tâm", "type": "choice", "choices": ["Thấp", "Vừa", "Cao"]},
+    {"name": "Ngày hẹn gọi", "type": "date"},
+)
+CHUNK = 10_000
+COLUMNS = (
+    "tenant_id", "id", "code", "name", "phone", "phone_typed", "email", "birthday", "province", "province_typed",
+    "gender", "address", "source_id", "customer_type_id", "company_name", "tax_code", "position", "note",
+    "relationship_id", "owner_id", "group_nos", "attributes", "t1", "t2", "n1", "d1", "created_by", "version",
+    "created_at", "updated_at",
+)  # fmt: skip
+
+
+async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -> UUID:
+    """Makes the workspace and fills it; `db` is the owner's, which may COPY past row-level security."""
+    tenant_id = await workspaces.create_workspace(
+        db, slug=slug, name="Công ty Demo", admin_password=password, seed_workspace=SEEDERS
+    )
+    password_hash = await passwords.hash_password(password)
+    actor = Actor(tenant_id, "system", UUID(int=0), "chot")
+    async with workspaces.owner_transaction(db, tenant_id) as session:
+        owners = [
+            await accounts.insert_user(
+                session, username=f"{role}{number}", full_name=name, role_key=role, password_hash=password_hash
+            )
+            for role, names in (("manager", MANAGERS), ("sale", SALES))
+            for number, name in enumerate(names, 1)
+        ][len(MANAGERS) :]
+        for name in GROUPS:
+            await groups.create_group(session, actor, name=name, description="")
+        for attribute in ATTRIBUTES:
+            await attributes.create(session, actor, **attribute)
+        await configuration.bump(session)
+    rng = random.Random(20260101)  # noqa: S311 -- the same demo every time
+    for start in range(0, customers, CHUNK):
+        async with workspaces.owner_transaction(db, tenant_id) as session:
+            await _copy(session, actor, owners, rng, range(start, min(start + CHUNK, customers)))
+    return tenant_id
+
+
+async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: random.Random, numbers: range) -> None:
+    known = await registry.load(session)
+    first = await counters.take(session, "customer", len(numbers))
+    rows, words, members, events = [], [], [], []
+    moment = now()
+    relationships = list(known.ids["relationship"].values())
+    for offset, number in enumerate(numbers):
+        values = check(known, _invented(rng, number, known), creating=True)
+        made = moment - timedelta(minutes=rng.randrange(1, 500_000))
+        row = _row(actor, values, code_of(first + offset), rng.choice(owners), rng.choice(relationships), made)
+        rows.append(tuple(row.get(column) for column in COLUMNS))
+        words.append((actor.tenant_id, row["id"], search_words(row["name"], row.get("email"), row["code"],
+                      row.get("tax_code")), phone_tail(row["phone"])))  # fmt: skip
+        members += [(actor.tenant_id, group.id, row["id"], made, None) for group in values.groups or []]
+        events.append(_event(actor, values, row["id"], made))
+    raw = await driver(session)
+    await raw.copy_records_to_table("customer", schema_name="crm", columns=COLUMNS, records=rows)
+    await raw.executemany(
+        "INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail) "
+        "VALUES ($1, $2, array_to_tsvector($3::text[]), $4)",
+        words,
+    )
+    await raw.copy_records_to_table("group_member", schema_name="crm", records=members,
+                                    columns=("tenant_id", "group_id", "customer_id", "added_at", "batch_id"))  # fmt: skip
+    await raw.copy_records_to_table("event", schema_name="crm", records=events, columns=EVENT_COLUMNS)
+
+
+def _invented(rng: random.Random, number: int, known: registry.Registry) -> dict[str, Any]:
+    given: dict[str, Any] = {key: value for key, value in person(rng, number).items() if value is not None}
+    given["attributes"] = {
+        field.name: value for field, value in zip(known.attributes, _attributes(rng), strict=True) if value is not None
+    }
+    given["groups"] = rng.sample(GROUPS, k=rng.choice((0, 0, 1, 1, 2)))
+    return given
+
+
+def _attributes(rng: random.Random) -> Iterator[Any]:
+    yield rng.choice((None, 5_000_000, 10_000_000, 25_000_000, 50_000_000))
+    yield rng.choice((None, "Giáo viên", "Kỹ sư", "Kinh doanh tự do", "Nhân viên văn phòng"))
+    yield rng.choice((None, "Thấp", "Vừa", "Cao"))
+    yield rng.choice((None, f"{rng.randrange(1, 28):02d}/12/2026"))
+
+
+def _row(actor: Actor, values: Values, code: str, owner: UUID, relationship: UUID, made: Any) -> dict[str, Any]:
+    return {
+        **values.columns,
+        "tenant_id": actor.tenant_id,
+        "id": new_id(),
+        "code": code,
+        "relationship_id": relationship,
+        "owner_id": owner,
+        "group_nos": sorted(group.no for group in values.groups or []),
+        "attributes": msgspec.json.encode(values.attributes).decode(),
+        "created_by": None,
+        "version": 1,
+        "created_at": made,
+        "updated_at": made,
+    }
+
+
+EVENT_COLUMNS = ("tenant_id", "id", "at", "kind", "subject_type", "subject_id", "actor_kind", "actor_id",
+                 "actor_name", "changes", "data")  # fmt: skip
+
+
+def _event(actor: Actor, values: Values, customer_id: UUID, made: Any) -> tuple[Any, ...]:
+    changes = {key: [None, value] for key, value in values.shown.items() if value is not None}
+    return (actor.tenant_id, new_id(), made, "customer.created", "customer", customer_id, actor.kind, actor.id,
+            actor.name, msgspec.json.encode(changes).decode(), "{}")  # fmt: skip

@@ -1,0 +1,260 @@
+"""Requests and replies of identity."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+
+from app.core.fields import EMAIL
+from app.core.validation import wrong
+from app.core.vietnam import phone, text
+from app.identity.permissions import PermissionKeys, RoleKey
+
+
+def _one_line(value: str) -> str:
+    cleaned = text.clean(value)
+    if not cleaned:
+        raise wrong("missing", "Bắt buộc nhập", "This is required")
+    return cleaned
+
+
+def _email(value: str) -> str:
+    cleaned = text.clean(value).lower()
+    if not EMAIL.fullmatch(cleaned) or ".." in cleaned:
+        raise wrong("email_invalid", "E-mail không hợp lệ", "This is not an e-mail address")
+    return cleaned
+
+
+def _phone(value: str) -> str:
+    number = phone.normalise(value)
+    if number is None:
+        raise wrong("phone_invalid", "Số điện thoại không hợp lệ", "This is not a phone number")
+    return number
+
+
+Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_one_line)]
+Email = Annotated[str, Field(max_length=254, examples=["lan@congty.vn"]), AfterValidator(_email)]
+Phone = Annotated[str, Field(max_length=40, examples=["0912345678"]), AfterValidator(_phone)]
+Typed = Annotated[str, Field(min_length=1, max_length=200)]
+# Longer than any password that is taken, so that a long one gets the rule's own message.
+Password = Annotated[SecretStr, Field(max_length=1000)]
+
+
+# Absent, and with no default in the contract: a client that sends defaults would change what it did not mean to.
+ABSENT: Any = Field(default_factory=lambda: None)
+
+
+class Strict(BaseModel):
+    """A request: an unknown member is refused rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def given(self) -> dict[str, Any]:
+        """The members that the request holds: absent is not null."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class LoginIn(Strict):
+    """A sign-in. The workspace is the company's short name."""
+
+    workspace: Typed = Field(examples=["demo"])
+    username: Typed = Field(examples=["admin"])
+    password: Password
+
+
+class RefreshIn(Strict):
+    """The refresh token of the last reply."""
+
+    refresh_token: Annotated[str, Field(max_length=200)]
+
+
+class TokensOut(BaseModel):
+    """Send `access_token` as `Authorization: Bearer …`; trade `refresh_token` for the next pair, once."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "bearer"  # noqa: S105
+    expires_in: int = Field(description="Seconds that the access token lives.")
+
+
+class PasswordIn(Strict):
+    """A change of one's own password."""
+
+    current_password: Password
+    new_password: Password
+
+
+class ProfilePatch(Strict):
+    """What people change about themselves; absent stays, null clears."""
+
+    full_name: Line = ABSENT
+    email: Email | None = ABSENT
+    phone: Phone | None = ABSENT
+
+
+class UserIn(Strict):
+    """A new account."""
+
+    username: Annotated[str, Field(min_length=2, max_length=64, examples=["lan.nguyen"])]
+    password: Password
+    full_name: Line
+    email: Email | None = None
+    phone: Phone | None = None
+    role: RoleKey = "sale"
+    permissions: PermissionKeys | None = Field(None, description="Stand in for the role's; null: the role's.")
+
+
+class UserPatch(Strict):
+    """Changes of an account; absent stays, null clears. The user name never changes."""
+
+    full_name: Line = ABSENT
+    email: Email | None = ABSENT
+    phone: Phone | None = ABSENT
+    role: RoleKey = ABSENT
+    permissions: PermissionKeys | None = ABSENT
+    active: bool = ABSENT
+    password: Password = ABSENT
+
+
+class UserOut(BaseModel):
+    """An account. `permissions` is what it may do now; `own_permissions` is null while those are the role's."""
+
+    id: UUID
+    username: str
+    full_name: str
+    email: str | None
+    phone: str | None
+    role: str
+    role_id: UUID
+    permissions: list[str]
+    own_permissions: list[str] | None
+    active: bool
+    last_login_at: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class MeOut(UserOut):
+    """The caller's own account and workspace."""
+
+    workspace: "WorkspaceOut"
+
+
+class WorkspaceOut(BaseModel):
+    """The company."""
+
+    id: UUID
+    slug: str
+    name: str
+    timezone: str
+
+
+class UserPage(BaseModel):
+    """Accounts in the order of their user names."""
+
+    items: list[UserOut]
+    next_cursor: str | None
+    count: int | None
+
+
+class RolePatch(Strict):
+    """Changes of a role."""
+
+    name: Line = ABSENT
+    permissions: PermissionKeys = ABSENT
+
+
+class RoleOut(BaseModel):
+    """A role and what it may do."""
+
+    id: UUID
+    key: str
+    name: str
+    permissions: list[str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class RolePage(BaseModel):
+    """All roles."""
+
+    items: list[RoleOut]
+    next_cursor: str | None = None
+    count: int | None
+
+
+class PermissionOut(BaseModel):
+    """A named permission; `label` is in the caller's language."""
+
+    key: str
+    label: str
+    label_vi: str
+    label_en: str
+    grantable: bool = Field(description="May be the scope of an API key.")
+
+
+class PermissionPage(BaseModel):
+    """All permissions."""
+
+    items: list[PermissionOut]
+    next_cursor: str | None = None
+    count: int | None
+
+
+class ApiKeyIn(Strict):
+    """A new key for a program."""
+
+    name: Line
+    scopes: Annotated[PermissionKeys, Field(min_length=1)]
+    expires_at: AwareDatetime | None = Field(None, description="Null: until it is revoked.")
+
+
+class ApiKeyOut(BaseModel):
+    """A key without its secret. `last_used_at` is exact to a minute."""
+
+    id: UUID
+    name: str
+    scopes: list[str]
+    created_by: UUID
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewApiKeyOut(ApiKeyOut):
+    """A new key. `key` is shown in this reply only."""
+
+    key: str
+
+
+class ApiKeyPage(BaseModel):
+    """Keys, the newest first."""
+
+    items: list[ApiKeyOut]
+    next_cursor: str | None
+    count: int | None
+
+
+class SystemParameters(BaseModel):
+    """Thông số hệ thống: what a workspace decides for all its people."""
+
+    group_description_required: bool = Field(False, description="Customer groups need a description.")
+
+
+class SettingsPatch(Strict):
+    """Changes of the system parameters; absent stays."""
+
+    group_description_required: bool = ABSENT
+
+
+class SettingsOut(SystemParameters):
+    """The system parameters in force."""
+
+    version: int
+    updated_at: datetime

@@ -1,0 +1,241 @@
+"""Brings one normalised chunk into the customers, within the caller's transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.actor import Actor
+from app.core.clock import now
+from app.core.db import driver
+from app.core.fields import Field
+from app.customers.registry import Registry
+from app.customers.words import phone_tail, search_words
+from app.imports import merge_sql as sql
+from app.imports.normalise.copy_text import lexemes
+from app.imports.plan import Batch, Plan
+
+PART = 1 << 18
+TakeCodes = Callable[[int], Awaitable[int]]
+
+
+class Collision(Exception):
+    """Somebody else wrote one of the chunk's customers meanwhile; the chunk must be merged anew."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a run may do, and the defaults of what it adds. `take_codes` gives the first of so many numbers."""
+
+    plan: Plan
+    registry: Registry
+    actor: Actor
+    on_duplicate: str
+    sees_all: bool
+    owner_id: UUID | None
+    dry_run: bool
+    take_codes: TakeCodes
+
+    @property
+    def fields(self) -> list[Field]:
+        """The mapped fields, in the order of the staging columns."""
+        return [target.field for target in self.plan.targets]
+
+    @property
+    def has_phone(self) -> bool:
+        """Whether rows are matched with customers at all."""
+        return any(one.key == "phone" for one in self.fields)
+
+    @property
+    def uniques(self) -> list[Field]:
+        """The mapped unique attributes."""
+        return [one for one in self.fields if one.is_attribute and one.unique]
+
+    @property
+    def joins_groups(self) -> bool:
+        """Whether rows add customers to groups."""
+        return self.plan.add_to_group is not None or any(one.key == "groups" for one in self.fields)
+
+    @property
+    def relationship_id(self) -> UUID | None:
+        """The first status of the list (B030)."""
+        first = self.registry.first_relationship
+        return self.registry.ids["relationship"][first] if first else None
+
+
+async def merge(session: AsyncSession, terms: Terms, batch: Batch, copy: bytes) -> dict[str, int]:
+    """Writes the chunk and answers how many rows got which status.
+
+    Raises:
+        Collision: nothing of the chunk may be committed.
+    """
+    chunk = _Chunk(await driver(session), terms, batch)
+    await chunk.connection.copy_to_table(
+        "import_staging", schema_name="crm", source=_parts(copy), columns=terms.plan.columns, format="text"
+    )
+    if batch.written:
+        await chunk.write()
+    return await chunk.finish()
+
+
+async def write_words(
+    connection: asyncpg.Connection, tenant_id: UUID, rows: list[tuple[UUID, str, str | None, str, str | None, str | None]]
+) -> None:
+    """Writes anew what a search box finds customers by; rows are (id, name, email, code, tax code, phone)."""
+    words, tails = await asyncio.to_thread(_words, rows)
+    await connection.execute(sql.WRITE_WORDS, tenant_id, [row[0] for row in rows], words, tails)
+
+
+class _Chunk:
+    def __init__(self, connection: asyncpg.Connection, terms: Terms, batch: Batch) -> None:
+        self.connection, self.terms, self.batch = connection, terms, batch
+        self.base: list[Any] = [UUID(terms.plan.tenant_id), UUID(terms.plan.import_id), batch.low, batch.high, now()]
+        self.remaining = batch.written
+
+    async def write(self) -> None:
+        """Decides about the rows that are to be written, and writes them."""
+        matched = 0
+        if self.terms.has_phone:
+            lock = sql.MATCHED if self.terms.dry_run else sql.LOCK
+            matched = await self.connection.fetchval(lock, *self.base[:4])
+        if matched:
+            decided = await self._decide()
+            self.remaining, matched = self.remaining - decided, matched - decided
+        if self.terms.uniques:
+            row = await self.connection.fetchrow(sql.REFUSE_TAKEN_VALUES, *self.base[:4], self._taken())
+            self.remaining, matched = self.remaining - row[0], matched - row[1]
+        if matched:
+            await self._change(matched)
+        if self.terms.dry_run:
+            await self._run(sql.NOTE_WOULD_CREATE)
+        elif self.remaining:
+            await self._create()
+
+    async def finish(self) -> dict[str, int]:
+        """Notes the other rows, empties the staging table and counts."""
+        if self.batch.failed or self.batch.skipped or self.remaining < self.batch.written:
+            await self._run(sql.NOTE_REFUSED)
+        if self.batch.folded:
+            await self._run(sql.NOTE_FOLDED)
+        await self._run(sql.CLEAR)
+        rows = await self.connection.fetch(sql.COUNT, *self.base[:4])
+        counts = {row[0]: row[1] for row in rows}
+        if sum(counts.values()) != self.batch.rows:
+            raise Collision
+        return counts
+
+    async def _decide(self) -> int:
+        """Skips or refuses the rows whose customers exist, where that was asked for or they are not the caller's."""
+        if self.terms.on_duplicate != "update":
+            action = "skipped" if self.terms.on_duplicate == "skip" else "failed"
+            return await self._run(sql.DECIDE, action, self._phone_taken())
+        if not self.terms.sees_all:
+            return await self._run(sql.DECIDE_UNSEEN, "failed", self._phone_taken(), self.terms.actor.id)
+        return 0
+
+    async def _change(self, matched: int) -> None:
+        """Changes the matched customers; their rows leave the staging table.
+
+        Raises:
+            Collision: they are no longer those that were locked and decided about.
+        """
+        statement = sql.Statement(self.base)
+        registry = self.terms.registry
+        labels = {key: {str(id_): name for id_, name in names.items()} for key, names in registry.labels.items()}
+        difference = sql.Difference(
+            statement, self.terms.fields, labels, {str(group.no): group.name for group in registry.groups.values()},
+            clear=self.terms.plan.clear, first_relationship=self.terms.relationship_id,
+        )  # fmt: skip
+        if self.terms.dry_run:
+            text = sql.compare_customers(statement, difference)
+            pairs = _affected(await self.connection.execute(text, *statement.args))
+        else:
+            actor = (self.terms.actor.kind, self.terms.actor.id, self.terms.actor.name)
+            text = sql.update_customers(statement, difference, actor)
+            pairs, searched = await self.connection.fetchrow(text, *statement.args)
+            await self._join(sql.BY_PHONE)
+            await self._claim(sql.BY_PHONE, release=True)
+            if searched:
+                rows = msgspec.json.decode(searched)
+                await write_words(self.connection, self.base[0], [(UUID(row[0]), *row[1:]) for row in rows])
+        if not matched == pairs == await self._run(sql.FORGET_MATCHED):
+            raise Collision
+        self.remaining -= pairs
+
+    async def _create(self) -> None:
+        statement = sql.create_customers(
+            self.base, self.terms.fields, first_code=await self.terms.take_codes(self.remaining),
+            owner=self.terms.owner_id, relationship=self.terms.relationship_id, created_by=self.terms.actor.id,
+        )  # fmt: skip
+        made = await self.connection.fetchval(statement.sql, *statement.args)
+        if made != self.remaining:
+            raise Collision
+        actor = self.terms.actor
+        await self._run(sql.TELL_CREATED, actor.kind, actor.id, actor.name, timed=True)
+        await self._run(sql.NOTE_CREATED)
+        await self._join(sql.BY_ID)
+        await self._claim(sql.BY_ID, release=False)
+
+    async def _join(self, who: str) -> None:
+        if self.terms.joins_groups:
+            await self._run(sql.join_groups(who), timed=True)
+
+    async def _claim(self, who: str, *, release: bool) -> None:
+        """Takes the values of unique attributes, as the primary key decides."""
+        if not self.terms.uniques:
+            return
+        if release:
+            ids = [one.attribute_id for one in self.terms.uniques]
+            await self._run(sql.RELEASE_VALUES, ids, self.terms.plan.clear)
+        await self._run(sql.claim_values(who))
+        if await self.connection.fetchval(sql.lost_values(who), *self.base[:4]):
+            raise Collision
+
+    async def _run(self, text: str, *args: Any, timed: bool = False) -> int:
+        """Executes a statement on the chunk; answers how many rows it touched."""
+        return _affected(await self.connection.execute(text, *(self.base if timed else self.base[:4]), *args))
+
+    def _phone_taken(self) -> str:
+        return _problem(self.terms, "phone", "phone_taken", "Số điện thoại đã tồn tại", "This phone number already exists")
+
+    def _taken(self) -> str:
+        problems = {
+            str(one.attribute_id): msgspec.Raw(
+                _problem(self.terms, one.key, "value_taken", f"{one.vi} đã tồn tại", f"{one.en} already exists").encode()
+            )
+            for one in self.terms.uniques
+        }
+        return msgspec.json.encode(problems).decode()
+
+
+def _problem(terms: Terms, key: str, code: str, vi: str, en: str) -> str:
+    target = next(target for target in terms.plan.targets if target.field.key == key)
+    spoken = terms.plan.vietnamese
+    problem = {
+        "field": key, "label": target.field.vi if spoken else target.field.en, "column": target.letter,
+        "code": code, "message": vi if spoken else en, "value": None,
+    }  # fmt: skip
+    return msgspec.json.encode(problem).decode()
+
+
+def _words(rows: list[tuple[UUID, str, str | None, str, str | None, str | None]]) -> tuple[list[str], list[str | None]]:
+    words = [lexemes(search_words(name, email, code, tax_code)) for _, name, email, code, tax_code, _ in rows]
+    return words, [phone_tail(row[5]) for row in rows]
+
+
+def _affected(status: str) -> int:
+    """The number of rows in a command's status: "INSERT 0 12", "UPDATE 3"."""
+    return int(status.rpartition(" ")[2])
+
+
+async def _parts(data: bytes) -> AsyncIterator[bytes]:
+    view = memoryview(data)
+    for start in range(0, len(view), PART):
+        yield bytes(view[start : start + PART])

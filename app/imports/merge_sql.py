@@ -1,0 +1,337 @@
+"""The statements that bring a chunk from the staging table into the customers.
+
+Every value is an argument; the text is joined from constant fragments, by the columns that the run fills. In all of
+them $1 is the tenant, $2 the import, $3 and $4 the first and last row of the chunk, $5 the moment.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from app.core.fields import Field
+from app.imports.plan import columns_of
+
+STAGED = "s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4"
+WRITTEN = f"{STAGED} AND s.action = 'write'"
+BY_PHONE = "JOIN crm.customer c ON c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS NULL"
+BY_ID = "JOIN crm.customer c ON c.tenant_id = $1 AND c.id = s.id"
+# The customer was made by an earlier row of the same file: it counts as the file's own.
+OWN = """EXISTS (SELECT 1 FROM crm.import_row r WHERE r.tenant_id = $1 AND r.import_id = $2
+    AND (r.n = s.first_n OR r.first_n = s.first_n) AND r.status = 'created')"""
+# jsonb_build_object takes a hundred arguments.
+PAIRS = 40
+
+LOCK = f"""
+SELECT count(*) FROM (
+    SELECT c.id FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN} ORDER BY c.id FOR UPDATE OF c
+) AS locked
+"""
+MATCHED = f"SELECT count(*) FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN}"
+
+# $5 the action, $6 the reason.
+DECIDE = f"""
+UPDATE crm.import_staging s SET action = $5::text, errors = jsonb_build_array($6::text::jsonb)
+FROM crm.customer c
+WHERE {WRITTEN} AND c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS NULL AND NOT {OWN}
+"""
+# Also $7, the caller, who may change only their own customers.
+DECIDE_UNSEEN = DECIDE + " AND c.owner_id IS DISTINCT FROM $7::uuid"
+
+# $5 the reason by attribute id. Answers how many rows were refused, and how many of those match a customer.
+REFUSE_TAKEN_VALUES = f"""
+WITH taken AS (
+    SELECT s.n, jsonb_agg(($5::text::jsonb -> one.key) || jsonb_build_object('value', one.value)) AS errors
+    FROM crm.import_staging s
+    CROSS JOIN LATERAL jsonb_each_text(s.uniques) AS one
+    JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = one.key::uuid AND u.value = one.value
+    LEFT {BY_PHONE}
+    WHERE {WRITTEN} AND u.customer_id IS DISTINCT FROM c.id
+    GROUP BY s.n
+), refused AS (
+    UPDATE crm.import_staging s SET action = 'failed', errors = taken.errors
+    FROM taken WHERE {STAGED} AND s.n = taken.n RETURNING s.phone
+)
+SELECT count(*), count(c.id)
+FROM refused s LEFT {BY_PHONE}
+"""
+
+# $5 the unique attributes, $6 whether an empty cell gives its value up.
+RELEASE_VALUES = f"""
+DELETE FROM crm.unique_value u USING crm.import_staging s {BY_PHONE}
+WHERE {WRITTEN} AND u.tenant_id = $1 AND u.customer_id = c.id AND u.attribute_id = ANY($5::uuid[])
+  AND ($6::boolean OR s.uniques ? u.attribute_id::text)
+  AND s.uniques ->> u.attribute_id::text IS DISTINCT FROM u.value
+"""
+
+
+def claim_values(who: str) -> str:
+    """Takes the values of unique attributes; the status tells how many were free."""
+    return f"""
+    INSERT INTO crm.unique_value AS held (tenant_id, attribute_id, value, customer_id)
+    SELECT $1, one.key::uuid, one.value, c.id
+    FROM crm.import_staging s {who} CROSS JOIN LATERAL jsonb_each_text(s.uniques) AS one
+    WHERE {WRITTEN}
+    ON CONFLICT (tenant_id, attribute_id, value) DO NOTHING
+    """
+
+
+def lost_values(who: str) -> str:
+    """How many of the values that this chunk wants belong to somebody else."""
+    return f"""
+    SELECT count(*) FROM crm.import_staging s {who} CROSS JOIN LATERAL jsonb_each_text(s.uniques) AS one
+    JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = one.key::uuid AND u.value = one.value
+    WHERE {WRITTEN} AND u.customer_id <> c.id
+    """
+
+
+def join_groups(who: str) -> str:
+    """Adds the customers to their rows' groups."""
+    return f"""
+    INSERT INTO crm.group_member (tenant_id, group_id, customer_id, added_at, batch_id)
+    SELECT $1, g.id, c.id, $5::timestamptz, $2
+    FROM crm.import_staging s {who} CROSS JOIN LATERAL unnest(s.group_nos) AS wanted (no)
+    JOIN crm.customer_group g ON g.tenant_id = $1 AND g.no = wanted.no
+    WHERE {WRITTEN}
+    ON CONFLICT (tenant_id, group_id, customer_id) DO NOTHING
+    """
+
+
+FORGET_MATCHED = f"""
+DELETE FROM crm.import_staging s USING crm.customer c
+WHERE {WRITTEN} AND c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS NULL
+"""
+
+EVENT_COLUMNS = """tenant_id, id, at, kind, subject_type, subject_id, actor_kind, actor_id, actor_name,
+    batch_id, changes, data"""
+
+# A new customer has the id of the event that tells of it. $6 to $8: who.
+TELL_CREATED = f"""
+INSERT INTO crm.event ({EVENT_COLUMNS})
+SELECT $1, s.id, $5::timestamptz, 'customer.created', 'customer', s.id, $6::text, $7::uuid, $8::text, $2, s.changes,
+       '{{}}'::jsonb
+FROM crm.import_staging s WHERE {WRITTEN}
+"""
+NOTE_CREATED = f"""
+INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n, version_after)
+SELECT $1, $2, s.n, 'created', s.id, s.first_n, 1 FROM crm.import_staging s WHERE {WRITTEN}
+"""
+NOTE_REFUSED = f"""
+INSERT INTO crm.import_row (tenant_id, import_id, n, status, first_n, errors)
+SELECT $1, $2, s.n, s.action, s.first_n, s.errors
+FROM crm.import_staging s WHERE {STAGED} AND s.action IN ('failed', 'skipped')
+"""
+# What became of the row that a row was folded into is what became of it; but only one of them creates.
+NOTE_FOLDED = f"""
+INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n, errors, version_after)
+SELECT $1, $2, s.n,
+       CASE WHEN l.status IN ('failed', 'skipped', 'unchanged') THEN l.status
+            WHEN s.action = 'echo' THEN 'unchanged' ELSE 'updated' END,
+       l.customer_id, s.first_n, l.errors, l.version_after
+FROM crm.import_staging s
+JOIN crm.import_row l ON l.tenant_id = $1 AND l.import_id = $2 AND l.n = s.leader_n
+WHERE {STAGED} AND s.action IN ('fold', 'echo')
+"""
+# The dry run: nobody matched means created, unless an earlier row of the file would have created the customer.
+NOTE_WOULD_CREATE = f"""
+INSERT INTO crm.import_row (tenant_id, import_id, n, status, first_n)
+SELECT $1, $2, s.n, CASE WHEN {OWN} THEN 'updated' ELSE 'created' END, s.first_n
+FROM crm.import_staging s WHERE {WRITTEN}
+"""
+CLEAR = f"DELETE FROM crm.import_staging s WHERE {STAGED}"
+COUNT = """
+SELECT status, count(*) FROM crm.import_row s
+WHERE s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4 GROUP BY status
+"""
+WRITE_WORDS = """
+INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
+SELECT $1, given.id, given.words::tsvector, given.tail
+FROM unnest($2::uuid[], $3::text[], $4::text[]) AS given (id, words, tail)
+ON CONFLICT (tenant_id, id) DO UPDATE SET words = excluded.words, phone_tail = excluded.phone_tail
+"""
+
+
+@dataclass
+class Statement:
+    """A statement with its arguments: the chunk's first, then what is added."""
+
+    base: Sequence[Any]
+    args: list[Any] = field(default_factory=list)
+    sql: str = ""
+
+    def __post_init__(self) -> None:
+        self.args = [*self.base]
+
+    def arg(self, value: Any) -> str:
+        """Adds an argument and returns its placeholder."""
+        self.args.append(value)
+        return f"${len(self.args)}"
+
+
+def create_customers(base: Sequence[Any], fields: Iterable[Field], *, first_code: int, owner: Any, relationship: Any,
+                     created_by: Any) -> Statement:  # fmt: skip
+    """Adds the staged rows as customers with their search words; answers how many there were."""
+    made = Statement(base)
+    columns = [column for one in fields for column in columns_of(one)]
+    values = {column: f"s.{column}" for column in columns}
+    values["name"] = "coalesce(s.name, '')"
+    values["owner_id"] = f"coalesce(s.owner_id, {made.arg(owner)}::uuid)"
+    values["relationship_id"] = f"coalesce(s.relationship_id, {made.arg(relationship)}::uuid)"
+    number = f"({made.arg(first_code)}::bigint + row_number() OVER (ORDER BY s.n) - 1)::text"
+    made.sql = f"""
+    WITH made AS (
+        INSERT INTO crm.customer (tenant_id, id, code, {", ".join(values)}, group_nos, attributes, created_by, version,
+                                  created_at, updated_at)
+        SELECT $1, s.id, 'KH' || lpad({number}, greatest(6, length({number})), '0'), {", ".join(values.values())},
+               s.group_nos, s.attributes, {made.arg(created_by)}::uuid, 1, $5::timestamptz, $5::timestamptz
+        FROM crm.import_staging s WHERE {WRITTEN} ORDER BY s.n
+        ON CONFLICT (tenant_id, phone) WHERE phone IS NOT NULL AND deleted_at IS NULL DO NOTHING
+        RETURNING id, code
+    ), found AS (
+        INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
+        SELECT $1, s.id, s.words || array_to_tsvector(ARRAY[lower(made.code)]), s.phone_tail
+        FROM crm.import_staging s JOIN made ON made.id = s.id WHERE {WRITTEN}
+        RETURNING 1
+    )
+    SELECT count(*) FROM found
+    """
+    return made
+
+
+class Difference:
+    """What an update changes, as SQL: `old` and `new` columns of a pair, and the texts made of them."""
+
+    def __init__(self, statement: Statement, fields: Iterable[Field], labels: dict[str, dict[str, str]],
+                 group_names: dict[str, str], *, clear: bool, first_relationship: Any) -> None:  # fmt: skip
+        self._statement, self._clear = statement, clear
+        given = [one for one in fields if one.key not in ("phone", "groups")]
+        self.attributes = [one for one in given if one.is_attribute]
+        self._plain = [one for one in given if not one.is_attribute]
+        self._labels = {key: statement.arg(_json(names)) for key, names in labels.items() if self._has(key)}
+        self._names = statement.arg(_json(group_names))
+        self._relationship = statement.arg(first_relationship) if clear and self._has("relationship") else ""
+        self._keys = statement.arg([one.name for one in self.attributes]) if clear and self.attributes else ""
+        self.columns = [str(one.column) for one in self._plain] + ["group_nos"]
+        self.columns += ["attributes"] if self.attributes else []
+        # What follows from other columns: set with them, but no change by itself.
+        self.derived = ["province_typed"] if self._has("province") else []
+        self.derived += [one.slot for one in self.attributes if one.slot]
+
+    def pairs(self) -> str:
+        """`old_…` and `new_…` of each column, for a SELECT over `s` and `c`."""
+        return ", ".join(f"c.{one} AS old_{one}, {self._new(one)} AS new_{one}" for one in (*self.columns, *self.derived))
+
+    def changed(self) -> str:
+        """Whether anything differs."""
+        old, new = (", ".join(f"{side}_{one}" for one in self.columns) for side in ("old", "new"))
+        return f"ROW({old}) IS DISTINCT FROM ROW({new})"
+
+    def searched(self) -> str:
+        """Whether something differs that a search box finds the customer by."""
+        own = [one for one in ("name", "email", "tax_code") if one in self.columns]
+        return " OR ".join(f"p.old_{one} IS DISTINCT FROM p.new_{one}" for one in own) or "false"
+
+    def current(self, column: str) -> str:
+        """A column's value after the update, for a SELECT over the pairs `p` and the customers `c`."""
+        return f"p.new_{column}" if column in self.columns else f"c.{column}"
+
+    def assignments(self) -> str:
+        """The SET list of an UPDATE from the pairs `p`."""
+        return ", ".join(f"{one} = p.new_{one}" for one in (*self.columns, *self.derived))
+
+    def changes(self, *, old: str = "old", new: str = "new") -> str:
+        """The event's changes: {field: [before, after]} of the fields that differ."""
+        members = [
+            (f"'{one.key}'", self._shown(one, f"p.{old}_{one.column}"), self._shown(one, f"p.{new}_{one.column}"))
+            for one in self._plain
+        ]
+        for one in self.attributes:
+            key, name = self._statement.arg(one.key), f"{self._statement.arg(one.name)}::text"
+            members.append((f"{key}::text", f"(p.{old}_attributes -> {name})", f"(p.{new}_attributes -> {name})"))
+        members.append(("'groups'", self._group_names(f"p.{old}_group_nos"), self._group_names(f"p.{new}_group_nos")))
+        parts = [
+            f"{key}, CASE WHEN {before} IS DISTINCT FROM {after} THEN jsonb_build_array({before}, {after}) END"
+            for key, before, after in members
+        ]
+        return f"jsonb_strip_nulls({_build(parts)})"
+
+    def before(self) -> str:
+        """The columns as they were, for the undo."""
+        return _build([f"'{one}', p.old_{one}" for one in (*self.columns, *self.derived) if one != "group_nos"])
+
+    def _has(self, key: str) -> bool:
+        return any(one.key == key for one in self._plain)
+
+    def _new(self, column: str) -> str:
+        if column == "group_nos":
+            return """CASE WHEN c.group_nos @> s.group_nos THEN c.group_nos
+                ELSE ARRAY(SELECT DISTINCT one FROM unnest(c.group_nos || s.group_nos) AS one ORDER BY one) END"""
+        if column == "attributes":
+            return f"(c.attributes - {self._keys}::text[]) || s.attributes" if self._clear else "c.attributes || s.attributes"
+        if column == "relationship_id" and self._clear:
+            return f"coalesce(s.relationship_id, {self._relationship}::uuid)"
+        if self._clear:
+            return f"s.{column}"
+        if column == "province_typed":
+            return "CASE WHEN s.province IS NULL THEN c.province_typed ELSE s.province_typed END"
+        return f"coalesce(s.{column}, c.{column})"
+
+    def _shown(self, one: Field, value: str) -> str:
+        return f"({self._labels[one.key]}::text::jsonb ->> {value}::text)" if one.key in self._labels else value
+
+    def _group_names(self, numbers: str) -> str:
+        return f"(SELECT jsonb_agg({self._names}::text::jsonb -> one::text) FROM unnest({numbers}) AS one)"
+
+
+def update_customers(statement: Statement, difference: Difference, actor: Sequence[Any]) -> str:
+    """Changes the customers that the staged rows match and really differ from, tells of it and notes the rows.
+
+    Answers (pairs, rows to be searched anew as [id, name, email, code, tax_code, phone]).
+    """
+    kind, actor_id, name = (statement.arg(value) for value in actor)
+    row = ", ".join(["p.id", *(difference.current(one) for one in ("name", "email", "code", "tax_code", "phone"))])
+    return f"""
+    WITH compared AS MATERIALIZED (
+        SELECT s.n, s.id AS event_id, s.first_n, c.id, c.version, {difference.pairs()}
+        FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN}
+    ), p AS MATERIALIZED (SELECT *, {difference.changed()} AS changed FROM compared
+    ), written AS (
+        UPDATE crm.customer c SET {difference.assignments()}, version = p.version + 1, updated_at = $5::timestamptz
+        FROM p WHERE p.changed AND c.tenant_id = $1 AND c.id = p.id RETURNING c.id
+    ), told AS (
+        INSERT INTO crm.event ({EVENT_COLUMNS})
+        SELECT $1, p.event_id, $5::timestamptz, 'customer.updated', 'customer', p.id, {kind}::text, {actor_id}::uuid,
+               {name}::text, $2, {difference.changes()}, '{{}}'::jsonb
+        FROM p WHERE p.changed RETURNING 1
+    ), noted AS (
+        INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n, before, version_after)
+        SELECT $1, $2, p.n, CASE WHEN p.changed THEN 'updated' ELSE 'unchanged' END, p.id, p.first_n,
+               CASE WHEN p.changed THEN {difference.before()} END, CASE WHEN p.changed THEN p.version + 1 END
+        FROM p RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM p), (
+        SELECT jsonb_agg(jsonb_build_array({row}))::text FROM p JOIN crm.customer c ON c.tenant_id = $1 AND c.id = p.id
+        WHERE p.changed AND ({difference.searched()}))
+    """
+
+
+def compare_customers(statement: Statement, difference: Difference) -> str:
+    """The dry run of `update_customers`: notes what would become of the rows."""
+    return f"""
+    INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n)
+    SELECT $1, $2, p.n, CASE WHEN {difference.changed()} THEN 'updated' ELSE 'unchanged' END, p.id, p.first_n
+    FROM (
+        SELECT s.n, s.first_n, c.id, {difference.pairs()} FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN}
+    ) AS p
+    """
+
+
+def _build(parts: list[str]) -> str:
+    """A jsonb object of any number of members."""
+    groups = [parts[at : at + PAIRS] for at in range(0, len(parts), PAIRS)]
+    return " || ".join(f"jsonb_build_object({', '.join(group)})" for group in groups) or "'{}'::jsonb"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,179 @@
+"""One column of a chunk at a time: cells parsed by their Field, then written as COPY text and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, time, timedelta
+from typing import Any
+
+from app.core.fields import PARSERS, BadValue, Field
+from app.core.vietnam import provinces
+from app.core.vietnam import text as vn
+from app.imports.normalise.copy_text import NULL, json, text
+from app.imports.plan import Plan
+from app.imports.reading.model import Cell, DamagedNumber, column_letter
+
+Problem = dict[str, Any]
+Problems = dict[int, list[Problem]]
+
+_REPEATING = frozenset(("choice", "choices", "person", "gender", "province", "boolean", "date"))
+_KEPT = 50_000
+
+
+class Column:
+    """A mapped column: `parse` fills canonical values, and the rest writes them. It lives as long as the run."""
+
+    def __init__(self, plan: Plan, field: Field, column: int) -> None:
+        self.field, self.column = field, column
+        self._start = f"{json(field.key)}:[null,"
+        self._member = f"{json(field.name)}:"
+        self._vietnamese = plan.vietnamese
+        self._ids = plan.ids.get(field.key)
+        self._known: dict[Cell, Any] = {}
+
+    def parse(self, cells: Sequence[Cell], problems: Problems) -> list[Any]:
+        """The canonical value of each cell, None where it is empty or wrong; what is wrong goes to `problems`."""
+        known = self._known if self.field.type in _REPEATING and len(self._known) < _KEPT else {}
+        kinds = set(map(type, cells))
+        if bool in kinds and not kinds.isdisjoint((int, float)):
+            values = self._one_by_one(cells, problems)
+        else:
+            wrong = self._learn(set(cells).difference(known), known)
+            values = list(map(known.get, cells))
+            if wrong:
+                for index, cell in enumerate(cells):
+                    if cell in wrong:
+                        problems.setdefault(index, []).append(wrong[cell])
+        if self.field.required and None in values:
+            self._require(values, cells, problems)
+        return values
+
+    def fill(self, values: list[Any], cells: Sequence[Cell]) -> list[list[str]]:
+        """The COPY text of the field's own staging columns."""
+        field = self.field
+        if field.is_attribute:
+            return [[NULL if value is None else _slot(value) for value in values]] if field.slot else []
+        if field.key == "groups":
+            return []
+        if self._ids is not None:
+            ids = self._ids
+            return [[NULL if value is None else ids[value] for value in values]]
+        if not _plain_text(values):
+            texts = [NULL if value is None else text(value) for value in values]
+        else:
+            texts = [NULL if value is None else value for value in values]
+        if field.key == "phone":
+            return [texts, [_phone_typed(value, cell) for value, cell in zip(values, cells, strict=True)]]
+        if field.key == "province":
+            return [texts, [_province_typed(value, cell) for value, cell in zip(values, cells, strict=True)]]
+        return [texts]
+
+    def changes(self, values: list[Any]) -> list[str | None]:
+        """The member that each value adds to the changes of a `created` event."""
+        start = self._start
+        if _plain_text(values):
+            return [None if value is None else f'{start}"{value}"]' for value in values]
+        return [None if value is None else f"{start}{json(value)}]" for value in values]
+
+    def members(self, values: list[Any]) -> list[str | None]:
+        """The member that each value adds to the attributes."""
+        start = self._member
+        return [None if value is None else start + json(value) for value in values]
+
+    def problem(self, code: str, vi: str, en: str, cell: Cell = None) -> Problem:
+        """Something wrong with this column's cell."""
+        return {
+            "field": self.field.key,
+            "label": self.field.vi if self._vietnamese else self.field.en,
+            "column": column_letter(self.column + 1),
+            "code": code,
+            "message": vi if self._vietnamese else en,
+            "value": shown(cell),
+        }
+
+    def _learn(self, cells: Iterable[Cell], known: dict[Cell, Any]) -> dict[Cell, Problem]:
+        """Parses each different cell once; returns what is wrong with the wrong ones."""
+        parse, field, wrong = PARSERS[self.field.type], self.field, dict[Cell, Problem]()
+        for cell in cells:
+            if cell is None:
+                continue
+            try:
+                value = parse(field, cell if type(cell) is str else _plain(cell))
+            except BadValue as bad:
+                wrong[cell] = self.problem(bad.code, bad.vi, bad.en, cell)
+            else:
+                known[cell] = value
+        return wrong
+
+    def _one_by_one(self, cells: Sequence[Cell], problems: Problems) -> list[Any]:
+        """For a column where True and 1, which are one key to a dict, stand side by side."""
+        values = []
+        for index, cell in enumerate(cells):
+            known: dict[Cell, Any] = {}
+            for problem in self._learn((cell,), known).values():
+                problems.setdefault(index, []).append(problem)
+            values.append(known.get(cell))
+        return values
+
+    def _require(self, values: list[Any], cells: Sequence[Cell], problems: Problems) -> None:
+        field = self.field
+        for index, value in enumerate(values):
+            if value is None and not any(one["field"] == field.key for one in problems.get(index, ())):
+                problem = self.problem("required", f"{field.vi} là bắt buộc", f"{field.en} is required", cells[index])
+                problems.setdefault(index, []).append(problem)
+
+
+def shown(cell: Cell) -> str | None:
+    """A cell's value for a person, short."""
+    if cell is None:
+        return None
+    if isinstance(cell, DamagedNumber):
+        return cell.text
+    if isinstance(cell, date):
+        return cell.strftime("%d/%m/%Y")
+    return vn.clean(str(cell))[:200]
+
+
+def _plain(cell: Cell) -> Any:
+    """A cell as the fields know values.
+
+    Raises:
+        BadValue: the spreadsheet had rounded the number before it was saved.
+    """
+    if isinstance(cell, DamagedNumber):
+        raise BadValue(
+            "number_damaged",
+            "Số dài quá 15 chữ số đã bị bảng tính làm tròn; hãy định dạng cột là Văn bản rồi nhập lại",
+            "The spreadsheet has rounded this number of more than 15 digits; format the column as text and type it anew",
+        )
+    if isinstance(cell, time):
+        return cell.strftime("%H:%M:%S" if cell.second else "%H:%M")
+    return str(cell) if isinstance(cell, timedelta) else cell
+
+
+def _plain_text(values: list[Any]) -> bool:
+    """Whether COPY and JSON can take all the values as they are: canonical text holds no control character but \\n."""
+    try:
+        joined = "".join([value for value in values if value is not None])
+    except TypeError:
+        return False
+    return "\\" not in joined and '"' not in joined and "\n" not in joined
+
+
+def _slot(value: Any) -> str:
+    """As customers.values.slot_value stores it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return text(str(value)[:1000])
+
+
+def _phone_typed(value: str | None, cell: Cell) -> str:
+    if value is None or not isinstance(cell, str):
+        return NULL
+    typed = cell.strip()[:50]
+    return NULL if typed == value else text(typed)
+
+
+def _province_typed(value: str | None, cell: Cell) -> str:
+    found = provinces.find(str(cell)) if value is not None else None
+    return NULL if found is None or found.old_name is None else text(found.old_name)

@@ -1,0 +1,91 @@
+"""What a run was asked to do, in the form that travels to the normalising process. Light to import."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from app.core.fields import Field
+from app.imports.reading.model import column_letter
+
+OnDuplicate = Literal["update", "skip", "reject"]
+Action = Literal["write", "fold", "echo", "skipped", "failed"]
+
+# The row that the template shows as an example, known again by both cells together.
+EXAMPLE_NAME = "Nguyễn Văn A (ví dụ, dòng này không được nhập)"
+EXAMPLE_PHONE = "0900 000 000"
+
+# What every staged row has, in the order of the COPY; the columns of the mapped fields follow.
+FIXED_COLUMNS = (
+    "tenant_id", "import_id", "n", "id", "action", "first_n", "leader_n", "errors",
+    "changes", "words", "phone_tail", "group_nos", "attributes", "uniques",
+)  # fmt: skip
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A field and the column of the file (counted from 0) that fills it."""
+
+    field: Field
+    column: int
+
+    @property
+    def letter(self) -> str:
+        """The column as the spreadsheet names it."""
+        return column_letter(self.column + 1)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One run of an import. `clear` lets empty cells empty their fields; `groups` are numbers by name."""
+
+    tenant_id: str
+    import_id: str
+    vietnamese: bool
+    start_row: int
+    targets: list[Target]
+    ids: dict[str, dict[str, str]]
+    groups: dict[str, int]
+    add_to_group: str | None
+    in_file: OnDuplicate
+    clear: bool
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the staging table that the run fills, in the order of the COPY."""
+        own: list[str] = []
+        for target in self.targets:
+            own += columns_of(target.field)
+        return [*FIXED_COLUMNS, *own]
+
+
+class Seen(msgspec.Struct):
+    """What a chunk adds to the memory of the file: phones, and values of unique attributes, by first row."""
+
+    phones: dict[str, int]
+    uniques: list[tuple[str, str, int]]
+
+
+class Batch(msgspec.Struct):
+    """A normalised chunk: rows `low` to `high` of the file. `earlier` are the first rows, of chunks before this,
+    whose phones come again here."""
+
+    low: int
+    high: int
+    rows: int
+    written: int
+    folded: int
+    skipped: int
+    failed: int
+    earlier: list[int]
+
+
+def columns_of(field: Field) -> tuple[str, ...]:
+    """The staging columns of a field, beside those that every row has."""
+    if field.is_attribute:
+        return (field.slot,) if field.slot else ()
+    if field.key == "groups":
+        return ()
+    assert field.column is not None
+    if field.key in ("phone", "province"):
+        return (field.column, f"{field.column}_typed")
+    return (field.column,)

@@ -1,0 +1,114 @@
+"""Telling users what happened while they did something else."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.actor import Actor
+from app.core.clock import new_id, now
+from app.core.db import tenant_of
+from app.core.errors import NotFound
+from app.core.i18n import language
+from app.core.paging import Pager
+from app.notifications.models import Notification
+from app.notifications.schemas import NotificationOut, NotificationPage, ReadOut
+
+__all__ = ["notify", "page", "read", "read_all"]
+
+
+async def notify(
+    session: AsyncSession,
+    user_id: UUID,
+    kind: str,
+    *,
+    vi: str,
+    en: str,
+    subject_type: str,
+    subject_id: UUID | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> UUID:
+    """Leaves a notification for a user in the session's transaction."""
+    notification_id = new_id()
+    await session.execute(
+        insert(Notification).values(
+            tenant_id=tenant_of(session),
+            id=notification_id,
+            user_id=user_id,
+            kind=kind,
+            vi=vi,
+            en=en,
+            subject_type=subject_type,
+            subject_id=subject_id,
+            data=dict(data or {}),
+            created_at=now(),
+        )
+    )
+    return notification_id
+
+
+async def page(
+    session: AsyncSession, actor: Actor, *, unread: bool, limit: int, cursor: str | None, secret: bytes
+) -> NotificationPage:
+    """The caller's notifications, the newest first, and how many are unread."""
+    pager = Pager(secret, actor.tenant_id, actor.id, "notifications", unread)
+    position = pager.position(cursor)
+    query = select(Notification).where(Notification.user_id == actor.id).order_by(Notification.id.desc())
+    if unread:
+        query = query.where(Notification.read_at.is_(None))
+    if position:
+        query = query.where(Notification.id < UUID(position[0]))
+    rows = list(await session.scalars(query.limit(limit + 1)))
+    items = [_out(row) for row in rows[:limit]]
+    return NotificationPage(
+        items=items,
+        next_cursor=pager.cursor([str(items[-1].id)]) if len(rows) > limit else None,
+        unread=await _unread(session, actor),
+    )
+
+
+async def read(session: AsyncSession, actor: Actor, notification_id: UUID) -> NotificationOut:
+    """Marks one as read; one that is read already stays as it is.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    mine = (Notification.id == notification_id, Notification.user_id == actor.id)
+    await session.execute(update(Notification).where(*mine, Notification.read_at.is_(None)).values(read_at=now()))
+    row = await session.scalar(select(Notification).where(*mine))
+    if row is None:
+        raise NotFound()
+    return _out(row)
+
+
+async def read_all(session: AsyncSession, actor: Actor) -> ReadOut:
+    """Marks all of the caller's as read."""
+    marked = await session.execute(
+        update(Notification)
+        .where(Notification.user_id == actor.id, Notification.read_at.is_(None))
+        .values(read_at=now())
+        .returning(Notification.id)
+    )
+    return ReadOut(marked=len(marked.all()))
+
+
+async def _unread(session: AsyncSession, actor: Actor) -> int:
+    counted = await session.scalar(
+        select(func.count()).where(Notification.user_id == actor.id, Notification.read_at.is_(None))
+    )
+    return counted or 0
+
+
+def _out(row: Notification) -> NotificationOut:
+    return NotificationOut(
+        id=row.id,
+        kind=row.kind,
+        message=row.vi if language.get() == "vi" else row.en,
+        subject_type=row.subject_type,
+        subject_id=row.subject_id,
+        data=row.data,
+        created_at=row.created_at,
+        read_at=row.read_at,
+    )

@@ -1,0 +1,101 @@
+"""Real servers for every test: a private PostgreSQL and Valkey, the schema migrated once, a workspace per test.
+
+Nothing is rolled back and nothing is mocked: a fresh workspace per test is isolation enough, because tenancy is what
+the product promises.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.engine import make_url
+
+from app import embedded
+from app.core.migrate import prepare_database
+from app.core.resources import Resources
+from app.core.settings import Settings
+from app.main import create_app
+from tests.factories.people import Workspace, make_workspace
+from workers.main import WorkerProcess
+
+ROOT = Path(__file__).parents[1]
+MakeWorkspace = Callable[..., Awaitable[Workspace]]
+
+
+@pytest.fixture(scope="session")
+async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
+    """Settings of this run: a database of its own in the suite's private server."""
+    servers = embedded.ensure(ROOT / ".data" / "test", durable=False)
+    name = f"chot_{os.getpid()}_{uuid4().hex[:6]}"
+    owner = await asyncpg.connect(servers.database_url)
+    await owner.execute(f'CREATE DATABASE "{name}"')
+    made = Settings(
+        data_dir=tmp_path_factory.mktemp("data"),
+        database_url=make_url(servers.database_url).set(database=name).render_as_string(hide_password=False),
+        redis_url=servers.redis_url,
+        # One secret for all runs: the roles' passwords follow from it, and roles belong to the whole server.
+        secret_key="the test suite's secret, which is longer than 32 bytes",
+        job_lease=3,
+        rate_limit_per_minute=0,
+        rate_limit_workspace_per_minute=0,
+        log_level="WARNING",
+    )
+    await prepare_database(made)
+    yield made
+    await owner.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await owner.close()
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application with its lifespan running."""
+    made = create_app(settings)
+    async with made.router.lifespan_context(made):
+        yield made
+
+
+@pytest.fixture(scope="session")
+def resources(app: FastAPI) -> Resources:
+    """The application's connections: to look behind the door, and for jobs."""
+    found: Resources = app.state.resources
+    return found
+
+
+@pytest.fixture(scope="session")
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP without a socket and without a caller; a test adds headers, or uses `workspace.admin`."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://chot.test") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+async def worker(resources: Resources) -> AsyncIterator[WorkerProcess]:
+    """A running worker: jobs that a test enqueues are done."""
+    process = WorkerProcess(resources)
+    await process.start()
+    yield process
+    await process.stop()
+
+
+@pytest.fixture
+def new_workspace(settings: Settings, app: FastAPI) -> MakeWorkspace:
+    """Makes workspaces: `await new_workspace()`."""
+
+    async def make(**options: object) -> Workspace:
+        return await make_workspace(settings, app, **options)
+
+    return make
+
+
+@pytest.fixture
+async def workspace(new_workspace: MakeWorkspace) -> AsyncIterator[Workspace]:
+    """A fresh workspace with an administrator signed in."""
+    made = await new_workspace()
+    yield made
+    await made.aclose()

@@ -1,0 +1,133 @@
+"""A job machine of its own for the tests of the mechanism: no other worker of the suite can take its jobs or rings."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import embedded
+from app.core import jobs
+from app.core.actor import Actor
+from app.core.clock import new_id
+from app.core.events import Event, record
+from app.core.jobs import Job
+from app.core.migrate import prepare_database
+from app.core.resources import Resources, open_resources
+from app.core.runner import Handler, Run, Runner
+from app.core.settings import Settings
+
+SERVERS = Path(__file__).parents[2] / ".data" / "test"
+LEASE = 1.0
+
+
+@dataclass
+class Machine:
+    """Connections to a database of its own; `owner` may do what no worker can, such as ending a lease."""
+
+    settings: Settings
+    resources: Resources
+    owner: asyncpg.Connection
+    runners: list[Runner] = field(default_factory=list)
+
+    def runner(self, handlers: Mapping[str, Handler]) -> Runner:
+        """A runner that does only what it is told: no bell, no sweeps of its own."""
+        made = Runner(self.resources, handlers)
+        self.runners.append(made)
+        return made
+
+    async def enqueue(self, actor: Actor, kind: str, **options: Any) -> UUID:
+        """A job in a transaction of its own."""
+        async with self.resources.db.transaction(actor.tenant_id) as session:
+            return await jobs.enqueue(session, actor, kind, **{"queue": "bulk", **options})
+
+    async def control(self, actor: Actor, verb: str, job_id: UUID) -> str | None:
+        """`pause`, `resume` or `cancel`, as the API does it."""
+        async with self.resources.db.transaction(actor.tenant_id) as session:
+            state: str | None = await getattr(jobs, verb)(session, actor, job_id)
+            return state
+
+    async def job(self, actor: Actor, job_id: UUID) -> Job:
+        """The row as it is now."""
+        async with self.resources.db.transaction(actor.tenant_id) as session:
+            return await jobs.get(session, job_id)
+
+    async def until(self, actor: Actor, job_id: UUID, *states: str, seconds: float = 10) -> Job:
+        """The row once it is in one of the states."""
+        deadline = time.monotonic() + seconds
+        while (row := await self.job(actor, job_id)).state not in states:
+            assert time.monotonic() < deadline, f"still {row.state}, not {states}"
+            await asyncio.sleep(0.01)
+        return row
+
+    async def marks(self, actor: Actor) -> list[Any]:
+        """What the workspace's jobs have committed with `mark`, in order."""
+        async with self.resources.db.transaction(actor.tenant_id) as session:
+            rows = await session.scalars(select(Event.data).where(Event.kind == "test.marked").order_by(Event.id))
+            return [data["what"] for data in rows]
+
+    async def run_out(self, job_id: UUID) -> None:
+        """Ends the job's lease, as time does when a worker is frozen."""
+        await self.owner.execute("UPDATE crm.job SET lease_until = now() - interval '1 s' WHERE id = $1", job_id)
+
+    async def due(self, job_id: UUID) -> None:
+        """Makes a waiting job due."""
+        await self.owner.execute("UPDATE crm.job SET run_at = now() - interval '1 s' WHERE id = $1", job_id)
+
+    async def run(self, runner: Runner, actor: Actor, job_id: UUID) -> Job:
+        """One run of a job from its claim until the runner has let go of it."""
+        before = (await self.job(actor, job_id)).claims
+        runner.wake("bulk", actor.tenant_id, job_id)
+        deadline = time.monotonic() + 10
+        while (row := await self.job(actor, job_id)).claims == before or row.state == "running" or runner.busy:
+            assert time.monotonic() < deadline, f"{row.state} after {row.claims} claims"
+            await asyncio.sleep(0.005)
+        return row
+
+
+def somebody() -> Actor:
+    """A user of a workspace of its own."""
+    return Actor(uuid4(), "user", new_id(), "Nguyễn Thị Thử")
+
+
+async def mark(session: AsyncSession, run: Run, what: object) -> None:
+    """Leaves a trace that exists only if the session's transaction commits."""
+    await record(session, run.actor, "test.marked", run.id, data={"what": what})
+
+
+@asynccontextmanager
+async def machine() -> AsyncIterator[Machine]:
+    """A machine on the suite's servers."""
+    servers = embedded.ensure(SERVERS, durable=False)
+    name = f"chot_jobs_{os.getpid()}_{uuid4().hex[:6]}"
+    keeper = await asyncpg.connect(servers.database_url)
+    await keeper.execute(f'CREATE DATABASE "{name}"')
+    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    settings = Settings(
+        database_url=url,
+        redis_url=f"{servers.redis_url.rpartition('/')[0]}/{os.getpid() % 15 + 1}",
+        secret_key="the test suite's secret, which is longer than 32 bytes",
+        job_lease=LEASE,
+        log_level="WARNING",
+    )
+    await prepare_database(settings)
+    resources = open_resources(settings, name="chot jobs test")
+    owner = await asyncpg.connect(url)
+    made = Machine(settings, resources, owner)
+    try:
+        yield made
+    finally:
+        await asyncio.gather(*(runner.stop(grace=1) for runner in made.runners))
+        await owner.close()
+        await resources.close()
+        await keeper.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await keeper.close()

@@ -1,0 +1,623 @@
+"""The job machine: what a claim, a checkpoint, an end and a worker's death may and may not do to a job."""
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core import jobs
+from app.core.actor import Actor
+from app.core.resources import open_resources
+from app.core.runner import CAPACITY, Again, Done, Failed, Handler, LeaseLost, Outcome, Retry, Run, Runner
+from tests.jobs.machine import LEASE, Machine, machine, mark, somebody
+from workers.main import WorkerProcess
+
+Work = Callable[[Run], Awaitable[Outcome]]
+
+
+@pytest.fixture(scope="module")
+async def jobbing() -> AsyncIterator[Machine]:
+    async with machine() as made:
+        yield made
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return somebody()
+
+
+def handled(work: Work) -> dict[str, Handler]:
+    return {"test.work": Handler(work)}
+
+
+async def nothing(_run: Run) -> Outcome:
+    return Done()
+
+
+async def steps(run: Run, count: int = 3) -> Outcome:
+    """Does `count` steps, each with its trace and its checkpoint."""
+    while (step := run.progress.get("next", 0)) < count:
+        async with run.transaction() as session:
+            await mark(session, run, step)
+            run.progress["next"] = step + 1
+        if stop := run.interrupted():
+            return stop
+    return Done(result={"steps": count})
+
+
+class Gate:
+    """A place where a handler waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+
+    async def passing(self) -> None:
+        self.reached.set()
+        await asyncio.wait_for(self.opened.wait(), 10)
+
+
+async def test_a_job_dies_with_its_callers_transaction(jobbing: Machine, actor: Actor) -> None:
+    with pytest.raises(RuntimeError):
+        async with jobbing.resources.db.transaction(actor.tenant_id) as session:
+            await jobs.enqueue(session, actor, "test.work", queue="bulk")
+            raise RuntimeError
+    assert await jobbing.owner.fetchval("SELECT count(*) FROM crm.job WHERE tenant_id = $1", actor.tenant_id) == 0
+
+
+async def test_a_run_ends_with_its_result_and_what_it_wrote(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        outcome = await steps(run)
+
+        async def effect(session: AsyncSession) -> None:
+            await mark(session, run, "end")
+
+        return Done(effect, result={"actor": run.actor.name, "args": run.args, "steps": outcome is not None})
+
+    job_id = await jobbing.enqueue(actor, "test.work", args={"x": 1})
+    row = await jobbing.run(jobbing.runner(handled(work)), actor, job_id)
+    assert (row.state, row.progress, row.attempt) == ("succeeded", {"next": 3}, 0)
+    assert row.result == {"actor": actor.name, "args": {"x": 1}, "steps": True}
+    assert row.finished_at
+    assert (row.lease_token, row.lease_until) == (None, None)
+    assert await jobbing.marks(actor) == [0, 1, 2, "end"]
+
+
+async def test_a_live_job_of_the_same_key_is_the_same_job(jobbing: Machine, actor: Actor) -> None:
+    async def one() -> object:
+        return await jobbing.enqueue(actor, "test.work", dedupe_key="k")
+
+    assert len(set(await asyncio.gather(*(one() for _ in range(8))))) == 1
+    assert await jobbing.enqueue(actor, "test.other", dedupe_key="k") != await one()
+    first = await jobbing.enqueue(actor, "test.work", dedupe_key="k")
+    await jobbing.run(jobbing.runner(handled(nothing)), actor, first)
+    assert await one() != first, "an ended job must not swallow new work"
+
+
+async def test_a_lane_runs_one_job_at_a_time_and_rings_the_next(jobbing: Machine, actor: Actor) -> None:
+    gates = [Gate(), Gate()]
+
+    async def work(run: Run) -> Outcome:
+        await gates[run.args["n"]].passing()
+        return Done()
+
+    first, second = [await jobbing.enqueue(actor, "test.work", lane="l", args={"n": n}) for n in range(2)]
+    runner = jobbing.runner(handled(work))
+    runner.wake("bulk", actor.tenant_id, first)
+    await gates[0].reached.wait()
+    runner.wake("bulk", actor.tenant_id, second)
+    await asyncio.sleep(0.2)
+    assert not gates[1].reached.is_set()
+    await jobbing.resources.redis.flushdb()
+    gates[0].opened.set()
+    await jobbing.until(actor, first, "succeeded")
+    while not (rung := await jobbing.resources.redis.zrange(jobs.queue_name("bulk"), 0, -1)):
+        await asyncio.sleep(0.01)
+    assert [name.decode() for name in rung] == [f"{second}:0"]
+    gates[1].opened.set()
+    assert (await jobbing.run(runner, actor, second)).state == "succeeded"
+
+
+async def test_a_job_that_gives_way_keeps_its_lane(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        await mark_step(run, run.args["n"])
+        return Done() if run.claims > 1 else Again()
+
+    first, second = [await jobbing.enqueue(actor, "test.work", lane="l", args={"n": n}) for n in range(2)]
+    runner = jobbing.runner(handled(work))
+    await jobbing.run(runner, actor, first)
+    await swept(runner)
+    await swept(runner)
+    await swept(runner)
+    assert (await jobbing.job(actor, second)).state == "succeeded"
+    assert await jobbing.marks(actor) == [0, 0, 1, 1]
+
+
+async def test_pause_resume_and_cancel_while_queued(jobbing: Machine, actor: Actor) -> None:
+    job_id = await jobbing.enqueue(actor, "test.work")
+    assert await jobbing.control(actor, "pause", job_id) == "paused"
+    runner = jobbing.runner(handled(nothing))
+    runner.wake("bulk", actor.tenant_id, job_id)
+    await runner.sweep()
+    assert (await jobbing.job(actor, job_id)).claims == 0
+    await jobbing.control(actor, "resume", job_id)
+    assert await jobbing.control(actor, "cancel", job_id) == "cancelled"
+    for verb in ("pause", "resume", "cancel"):
+        with pytest.raises(jobs.JobNotLive):
+            await jobbing.control(actor, verb, job_id)
+    assert (await jobbing.job(actor, job_id)).finished_at
+
+
+@pytest.mark.parametrize(("verb", "ends"), [("pause", "paused"), ("cancel", "cancelled")])
+async def test_a_running_job_stops_at_its_checkpoint(jobbing: Machine, actor: Actor, verb: str, ends: str) -> None:
+    gate = Gate()
+
+    async def work(run: Run) -> Outcome:
+        if run.claims == 1:
+            await gate.passing()
+        return await steps(run)
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner = jobbing.runner(handled(work))
+    runner.wake("bulk", actor.tenant_id, job_id)
+    await gate.reached.wait()
+    assert await jobbing.control(actor, verb, job_id) == "running"
+    gate.opened.set()
+    row = await jobbing.until(actor, job_id, ends)
+    assert (row.progress, row.control) == ({"next": 1}, None)
+    if ends == "paused":
+        await jobbing.control(actor, "resume", job_id)
+        assert (await jobbing.run(runner, actor, job_id)).state == "succeeded"
+        assert await jobbing.marks(actor) == [0, 1, 2]
+
+
+async def test_a_pause_can_be_taken_back_and_a_cancel_cannot(jobbing: Machine, actor: Actor) -> None:
+    gate = Gate()
+
+    async def work(run: Run) -> Outcome:
+        await gate.passing()
+        return await steps(run)
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    jobbing.runner(handled(work)).wake("bulk", actor.tenant_id, job_id)
+    await gate.reached.wait()
+    await jobbing.control(actor, "pause", job_id)
+    await jobbing.control(actor, "resume", job_id)
+    assert (await jobbing.job(actor, job_id)).control is None
+    await jobbing.control(actor, "cancel", job_id)
+    await jobbing.control(actor, "pause", job_id)
+    gate.opened.set()
+    await jobbing.until(actor, job_id, "cancelled")
+
+
+async def test_nothing_of_a_worker_that_lost_its_lease_is_committed(jobbing: Machine, actor: Actor) -> None:
+    frozen, lost = Gate(), asyncio.Event()
+
+    async def stale(run: Run) -> Outcome:
+        try:
+            async with run.transaction() as session:
+                await mark(session, run, "stale")
+                await frozen.passing()
+        except LeaseLost:
+            lost.set()
+            raise
+        return Done()
+
+    async def other(run: Run) -> Outcome:
+        await mark_step(run, "other")
+        frozen.opened.set()
+        await asyncio.wait_for(lost.wait(), 5)
+        return Done()
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    jobbing.runner(handled(stale)).wake("bulk", actor.tenant_id, job_id)
+    await frozen.reached.wait()
+    await jobbing.run_out(job_id)
+    row = await jobbing.run(jobbing.runner(handled(other)), actor, job_id)
+    assert (row.state, row.claims) == ("succeeded", 2)
+    assert await jobbing.marks(actor) == ["other"]
+
+
+async def test_a_worker_that_lost_its_lease_stops_where_it_stands(jobbing: Machine, actor: Actor) -> None:
+    reached, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def outside(_run: Run) -> Outcome:
+        reached.set()
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return Done()
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    jobbing.runner(handled(outside)).wake("bulk", actor.tenant_id, job_id)
+    await reached.wait()
+    await jobbing.run_out(job_id)
+    assert (await jobbing.run(jobbing.runner(handled(nothing)), actor, job_id)).state == "succeeded"
+    await asyncio.wait_for(cancelled.wait(), LEASE)
+
+
+async def test_attempts_are_counted_at_the_claim_and_end_dead(jobbing: Machine, actor: Actor) -> None:
+    async def broken(run: Run) -> Outcome:
+        async with run.transaction() as session:
+            await mark(session, run, run.attempt)
+        raise ValueError("0912 345 678")
+
+    async def dead(session: AsyncSession, run: Run) -> None:
+        await mark(session, run, "dead")
+        assert not refuses
+
+    refuses = True
+    job_id = await jobbing.enqueue(actor, "test.work", max_attempts=3)
+    runner = jobbing.runner({"test.work": Handler(broken, dead)})
+    for attempt in (1, 2, 3):
+        row = await jobbing.run(runner, actor, job_id)
+        assert (row.state, row.attempt) == ("queued", attempt)
+        assert row.error == {"code": "retrying", "message": "ValueError"}, "an error's text may hold a customer's data"
+        await jobbing.due(job_id)
+    assert (await jobbing.run(runner, actor, job_id)).state == "queued", "its domain could not be told"
+    refuses = False
+    await jobbing.due(job_id)
+    row = await jobbing.run(runner, actor, job_id)
+    assert (row.state, row.error) == ("dead", {"code": "attempts_used_up", "message": ""})
+    assert await jobbing.marks(actor) == [1, 2, 3, "dead"]
+
+
+async def test_progress_takes_the_attempts_back(jobbing: Machine, actor: Actor) -> None:
+    async def unlucky(run: Run) -> Outcome:
+        await mark_step(run, run.attempt)
+        if len(run.progress["done"]) < 6:
+            raise OSError
+        return Done()
+
+    job_id = await jobbing.enqueue(actor, "test.work", max_attempts=2)
+    runner = jobbing.runner(handled(unlucky))
+    for _ in range(6):
+        row = await jobbing.run(runner, actor, job_id)
+        await jobbing.due(job_id)
+    assert row.state == "succeeded"
+    assert await jobbing.marks(actor) == [1] * 6
+
+
+async def test_what_was_rolled_back_is_no_progress(jobbing: Machine, actor: Actor) -> None:
+    async def falls_once(run: Run) -> Outcome:
+        while (step := run.progress.get("next", 0)) < 3:
+            async with run.transaction() as session:
+                await mark(session, run, step)
+                run.progress["next"] = step + 1
+                if step == 1 and run.claims == 1:
+                    raise ValueError
+        return Done()
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner = jobbing.runner(handled(falls_once))
+    assert (await jobbing.run(runner, actor, job_id)).progress == {"next": 1}
+    await jobbing.due(job_id)
+    assert (await jobbing.run(runner, actor, job_id)).state == "succeeded"
+    assert await jobbing.marks(actor) == [0, 1, 2]
+
+
+async def test_a_retry_waits_and_each_fault_waits_longer(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        if run.claims == 1:
+            return Retry(reason="busy", seconds=60)
+        raise ValueError
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner = jobbing.runner(handled(work))
+    waits = []
+    for _ in range(3):
+        row = await jobbing.run(runner, actor, job_id)
+        waits.append((row.run_at - datetime.now(UTC)).total_seconds())
+        runner.wake("bulk", actor.tenant_id, job_id)
+        await runner.sweep()
+        await asyncio.sleep(0.05)
+        assert (await jobbing.job(actor, job_id)).claims == row.claims, "it is not due yet"
+        await jobbing.due(job_id)
+    assert waits == pytest.approx([60, 20, 40], abs=5)
+
+
+async def test_a_short_retry_does_not_wait_for_the_next_sweep(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        return Done() if run.claims > 1 else Retry(seconds=0.2)
+
+    async with at_work(jobbing, work):
+        began = time.perf_counter()
+        job_id = await jobbing.enqueue(actor, "test.work")
+        await jobbing.until(actor, job_id, "succeeded")
+    assert 0.2 < time.perf_counter() - began < 1.5
+
+
+async def test_an_effect_that_fails_is_the_handlers_fault(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        run.progress["next"] = 7
+
+        async def effect(session: AsyncSession) -> None:
+            await mark(session, run, "effect")
+            if run.claims == 1:
+                raise ValueError
+
+        return Done(effect)
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner = jobbing.runner(handled(work))
+    row = await jobbing.run(runner, actor, job_id)
+    assert (row.state, row.error, row.progress) == ("queued", {"code": "retrying", "message": "ValueError"}, {})
+    await jobbing.due(job_id)
+    assert (await jobbing.run(runner, actor, job_id)).progress == {"next": 7}
+    assert await jobbing.marks(actor) == ["effect"]
+
+
+async def test_a_failure_is_final_and_says_why(jobbing: Machine, actor: Actor) -> None:
+    async def work(_run: Run) -> Outcome:
+        return Failed(code="file_gone", message="Tệp đã hết hạn")
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    row = await jobbing.run(jobbing.runner(handled(work)), actor, job_id)
+    assert (row.state, row.error) == ("failed", {"code": "file_gone", "message": "Tệp đã hết hạn"})
+    assert row.finished_at
+
+
+async def test_a_kind_that_only_a_newer_release_knows_waits_for_it(jobbing: Machine, actor: Actor) -> None:
+    job_id = await jobbing.enqueue(actor, "test.work", max_attempts=1)
+    for _ in range(3):
+        row = await jobbing.run(jobbing.runner({}), actor, job_id)
+        assert (row.state, row.attempt) == ("queued", 0)
+        await jobbing.due(job_id)
+    assert (await jobbing.run(jobbing.runner(handled(nothing)), actor, job_id)).state == "succeeded"
+
+
+async def test_the_heart_beats_through_a_long_step(jobbing: Machine, actor: Actor) -> None:
+    left: list[timedelta] = []
+
+    async def work(run: Run) -> Outcome:
+        async with run.transaction() as session:
+            await mark(session, run, "long")
+            await asyncio.sleep(2.5 * LEASE)
+        left.append(
+            await jobbing.owner.fetchval("SELECT lease_until - clock_timestamp() FROM crm.job WHERE id = $1", run.id)
+        )
+        return Done()
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner, rival = jobbing.runner(handled(work)), jobbing.runner(handled(work))
+    runner.wake("bulk", actor.tenant_id, job_id)
+    await asyncio.sleep(0.1)
+    while runner.busy:
+        await rival.sweep()
+        await asyncio.sleep(0.05)
+    assert (await jobbing.job(actor, job_id)).claims == 1
+    assert await jobbing.marks(actor) == ["long"]
+    assert left[0].total_seconds() > LEASE / 2, "a checkpoint must not take back what the heart's beats gave"
+
+
+async def test_a_stopping_worker_puts_its_job_back_at_once(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        if run.claims == 1:
+            await asyncio.sleep(0.05)
+            return await steps(run, 10_000)
+        return await steps(run, run.progress["next"] + 2)
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner = jobbing.runner(handled(work))
+    runner.wake("bulk", actor.tenant_id, job_id)
+    await asyncio.sleep(0.3)
+    began = time.perf_counter()
+    await runner.stop()
+    assert time.perf_counter() - began < 1
+    row = await jobbing.job(actor, job_id)
+    assert (row.state, row.lease_until, row.attempt) == ("queued", None, 0)
+    done = row.progress["next"]
+    assert (await jobbing.run(jobbing.runner(handled(work)), actor, job_id)).state == "succeeded"
+    assert await jobbing.marks(actor) == list(range(done + 2))
+
+
+async def test_workspaces_take_turns(jobbing: Machine) -> None:
+    """Two workspaces fill both places of the queue with older work, and more of it; a third one is not starved."""
+    served: list[str] = []
+    names = {(one := somebody()).tenant_id: (name, one) for name in "ABC"}
+
+    async def work(run: Run) -> Outcome:
+        served.append(names[run.tenant_id][0])
+        await asyncio.sleep(0.01)
+        return Done()
+
+    for name, one in names.values():
+        for _ in range(12 if name != "C" else 4):
+            last = await jobbing.enqueue(one, "test.work")
+    runner = jobbing.runner(handled(work))
+    sweeping = asyncio.create_task(runner.sweep_forever())
+    await jobbing.until(one, last, "succeeded")
+    counts = Counter(served[: served.index("C") + 1] + served[served.index("C") + 1 : 12])
+    assert counts["C"] == 4, served
+    while len(served) < 28:
+        await asyncio.sleep(0.01)
+    await runner.stop()
+    await sweeping
+
+
+async def test_a_long_job_gives_way_to_another_workspace(jobbing: Machine) -> None:
+    served: list[str] = []
+    long, short = somebody(), somebody()
+
+    async def work(run: Run) -> Outcome:
+        served.append(run.args["n"])
+        await asyncio.sleep(0.02)
+        return Done() if run.args["n"] == "short" or run.claims == 6 else Again()
+
+    held = [await jobbing.enqueue(long, "test.work", args={"n": "long"}) for _ in range(CAPACITY["bulk"])]
+    runner = jobbing.runner(handled(work))
+    sweeping = asyncio.create_task(runner.sweep_forever())
+    while not served:
+        await asyncio.sleep(0.01)
+    waiting = await jobbing.enqueue(short, "test.work", args={"n": "short"})
+    runner.wake("bulk", short.tenant_id, waiting)
+    for job_id in held:
+        await jobbing.until(long, job_id, "succeeded")
+    await runner.stop()
+    await sweeping
+    assert served.index("short") <= 2 * CAPACITY["bulk"], served
+
+
+async def test_a_blocked_lane_holds_up_nobody_else(jobbing: Machine) -> None:
+    gate, busy, other = Gate(), somebody(), somebody()
+
+    async def work(run: Run) -> Outcome:
+        if run.args:
+            await gate.passing()
+        return Done()
+
+    for _ in range(4):
+        await jobbing.enqueue(busy, "test.work", lane="l", args={"wait": True})
+    runner = jobbing.runner(handled(work))
+    await runner.sweep()
+    await gate.reached.wait()
+    later = [await jobbing.enqueue(other, "test.work") for _ in range(3)]
+    later += [await jobbing.enqueue(busy, "test.work") for _ in range(3)]
+    sweeping = asyncio.create_task(runner.sweep_forever())
+    for job_id in later[:3]:
+        await jobbing.until(other, job_id, "succeeded", seconds=3)
+    for job_id in later[3:]:
+        await jobbing.until(busy, job_id, "succeeded", seconds=3)
+    gate.opened.set()
+    await runner.stop()
+    await sweeping
+
+
+@pytest.mark.parametrize("queue", list(CAPACITY))
+async def test_a_queue_runs_no_more_than_its_capacity(jobbing: Machine, actor: Actor, queue: jobs.Queue) -> None:
+    running, most = 0, 0
+
+    async def work(_run: Run) -> Outcome:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await full.wait()
+        await asyncio.sleep(0.02)
+        running -= 1
+        return Done()
+
+    full = asyncio.Event()
+    async with at_work(jobbing, work):
+        made = [await jobbing.enqueue(actor, "test.work", queue=queue) for _ in range(3 * CAPACITY[queue])]
+        await asyncio.sleep(0.5)
+        assert running == CAPACITY[queue]
+        full.set()
+        for job_id in made:
+            await jobbing.until(actor, job_id, "succeeded")
+    assert most == CAPACITY[queue]
+
+
+async def test_a_fault_in_one_job_leaves_the_others_alone(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        if run.args["n"] % 2:
+            raise RecursionError
+        return await steps(run)
+
+    async with at_work(jobbing, work):
+        made = [await jobbing.enqueue(actor, "test.work", args={"n": n}) for n in range(8)]
+        for job_id in made[::2]:
+            await jobbing.until(actor, job_id, "succeeded")
+        assert {(await jobbing.until(actor, job_id, "queued")).state for job_id in made[1::2]} == {"queued"}
+
+
+async def test_the_bell_is_heard_at_once(jobbing: Machine, actor: Actor) -> None:
+    started: dict[str, float] = {}
+
+    async def work(run: Run) -> Outcome:
+        started[str(run.id)] = time.perf_counter()
+        return Done()
+
+    async with at_work(jobbing, work):
+        await jobbing.until(actor, await jobbing.enqueue(actor, "test.work"), "succeeded")
+        waits = []
+        for _ in range(50):
+            began = time.perf_counter()
+            job_id = str(await jobbing.enqueue(actor, "test.work", queue="interactive"))
+            while job_id not in started:
+                await asyncio.sleep(0.001)
+            waits.append((started[job_id] - began) * 1000)
+    median, p95 = statistics.median(waits), statistics.quantiles(waits, n=20)[-1]
+    print(f"\nfrom enqueue to the handler: median {median:.0f} ms, p95 {p95:.0f} ms")
+    assert median < 250
+
+
+@pytest.mark.promise(2)
+async def test_the_sweeper_works_while_the_bell_is_silent(jobbing: Machine, actor: Actor) -> None:
+    silent = jobbing.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    resources = open_resources(silent, name="chot jobs test")
+    process = WorkerProcess(resources, handled(nothing))
+    await process.start()
+    try:
+        await asyncio.sleep(0.2)
+        began = time.perf_counter()
+        async with resources.db.transaction(actor.tenant_id) as session:
+            job_id = await jobs.enqueue(session, actor, "test.work", queue="bulk")
+        assert time.perf_counter() - began < 0.3, "whoever enqueues does not wait for Valkey"
+        await jobbing.until(actor, job_id, "succeeded")
+    finally:
+        await process.stop()
+        await resources.close()
+
+
+@pytest.mark.promise(28)
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_workers_clock_may_lie(
+    jobbing: Machine, actor: Actor, minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) + timedelta(minutes=minutes)
+
+    gate = Gate()
+
+    async def work(run: Run) -> Outcome:
+        if run.claims == 1:
+            return Again(seconds=0.01)
+        await gate.passing()
+        return Done()
+
+    monkeypatch.setattr("app.core.clock.datetime", Wrong)
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner, rival = jobbing.runner(handled(work)), jobbing.runner(handled(nothing))
+    assert (await jobbing.run(runner, actor, job_id)).claims == 1
+    await jobbing.control(actor, "pause", job_id)
+    await jobbing.control(actor, "resume", job_id)
+    runner.wake("bulk", actor.tenant_id, job_id)
+    await asyncio.wait_for(gate.reached.wait(), 2)
+    rival.wake("bulk", actor.tenant_id, job_id)
+    await asyncio.sleep(0.2)
+    gate.opened.set()
+    assert (await jobbing.until(actor, job_id, "succeeded")).claims == 2
+
+
+@asynccontextmanager
+async def at_work(jobbing: Machine, work: Work) -> AsyncIterator[WorkerProcess]:
+    """A whole worker: bell, sweeper and runner."""
+    process = WorkerProcess(jobbing.resources, handled(work))
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+async def mark_step(run: Run, what: object) -> None:
+    """One step that is progress."""
+    async with run.transaction() as session:
+        await mark(session, run, what)
+        run.progress.setdefault("done", []).append(what)
+
+
+async def swept(runner: Runner) -> None:
+    """Sweeps and waits until what was started has ended."""
+    await runner.sweep()
+    while runner.busy:
+        await asyncio.sleep(0.005)

@@ -1,0 +1,41 @@
+"""The exceptions to the laws. Each has its reason; an entry that nothing needs any more fails the law it is for."""
+
+# Tables that belong to no tenant, so that nothing walls their rows.
+NO_TENANT = {
+    "workspace": "the list of tenants itself: read before the tenant is known, written only by the owner",
+}
+
+# Tables of rows that pass through, without row-level security because COPY refuses it.
+STAGING = {
+    "import_staging": "COPY is refused into a table with row-level security; rows live inside one transaction",
+}
+
+# Tables that the dispatcher may look at across tenants.
+DISPATCHED = {
+    "job": "the sweeper must learn which tenants have due work",
+    "workspace": "the sweeper's list of tenants",
+}
+
+# Indexes that do not begin with tenant_id.
+ACROSS_TENANTS = {
+    "job_due_ix": "the sweeper looks for due work of all tenants; only crm_dispatch reads by it",
+}
+
+# Who may step into another role. crm_app is whom API and workers log in as.
+ROLE_CHANGES = {
+    ("app/filters/search.py", "crm_search"): "the search door",
+    ("app/filters/search.py", "NONE"): "the way back from the search door",
+    ("app/core/db.py", "crm_dispatch"): "the sweeper's look at due work",
+    ("app/core/migrate.py", "crm_owner"): "migrations",
+    ("app/identity/workspaces.py", "crm_owner"): "the operator's commands, over the owner's own URL",
+    ("migrations/env.py", "crm_owner"): "alembic on the command line",
+}
+
+# Who may open a connection that is not the pool's.
+CONNECTIONS = {
+    "app/core/db.py": "the pool",
+    "app/core/migrate.py": "migrations run as the owner",
+    "app/embedded.py": "waits until the private server answers",
+    "app/doctor.py": "looks at all tenants as the owner",
+    "migrations/env.py": "alembic on the command line",
+}

@@ -1,0 +1,286 @@
+"""What the matrices of the contract need to know of a domain: how one of its objects is made, and what its bodies hold.
+
+A new operation with an id in it fails the laws until its path stands in MAKERS (or its body's member in BODY_IDS).
+A new body needs a line in BODIES only if the contract's example cannot be sent twice.
+"""
+
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.factories.people import PASSWORD, Person, Workspace
+from tests.laws.contract import Operation
+
+API = "/api/v1"
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Made:
+    """An object: its id, and its version's ETag."""
+
+    id: str
+    etag: str = '"1"'
+    reply: dict[str, Any] = field(default_factory=dict)
+
+
+class Scene:
+    """A workspace whose every text holds one canary, and a caller who may do everything there."""
+
+    def __init__(self, workspace: Workspace, person: Person) -> None:
+        self.workspace, self.person = workspace, person
+        self.canary = f"kín{workspace.id.hex[-12:]}"
+        self.secrets = {self.canary, str(workspace.id), workspace.id.hex, workspace.slug}
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """The caller's client."""
+        return self.person.client
+
+    async def refresh(self) -> None:
+        """A new caller: the last operation may have ended the old one's session."""
+        self.person = await self.workspace.person("administrator")
+
+    def number(self) -> int:
+        """A number that was not used before."""
+        return next(_numbers)
+
+    def text(self) -> str:
+        """A text that was not used before, with the canary in it."""
+        return f"{self.canary} {self.number()}"
+
+    def phone(self) -> str:
+        """A phone that was not used before."""
+        made = f"0987{self.number():06d}"
+        self.secrets.add("+84" + made[1:])
+        return made
+
+    async def make(self, path: str, body: dict[str, Any], **more: Any) -> Made:
+        """Adds an object over HTTP."""
+        reply = await self.client.post(f"{API}{path}", json=body, **more)
+        assert reply.status_code in (201, 202), f"{path}: {reply.text}"
+        made = reply.json()
+        self.secrets.add(made["id"])
+        return Made(made["id"], reply.headers.get("etag", '"1"'), made)
+
+
+Maker = Callable[[Scene], Awaitable[Made]]
+Body = Callable[[Scene], Any]
+
+
+async def customer(scene: Scene) -> Made:
+    """A customer with a short history."""
+    made = await scene.make("/customers", customer_body(scene))
+    url = f"{API}/customers/{made.id}"
+    changed = await scene.client.patch(url, json={"note": scene.text()}, headers={"If-Match": made.etag})
+    assert changed.status_code == 200, changed.text
+    return Made(made.id, changed.headers["etag"], changed.json())
+
+
+def customer_body(scene: Scene) -> dict[str, Any]:
+    """A customer who is not there yet."""
+    return {
+        "name": scene.text(),
+        "phone": scene.phone(),
+        "email": f"{scene.canary.replace('í', 'i')}{scene.number()}@example.com",
+        "note": scene.text(),
+    }
+
+
+async def group(scene: Scene) -> Made:
+    """An empty group."""
+    return await scene.make("/groups", group_body(scene))
+
+
+def group_body(scene: Scene) -> dict[str, Any]:
+    """A group that is not there yet."""
+    return {"name": scene.text(), "description": scene.text()}
+
+
+def listed(path: str) -> Maker:
+    """A maker of a value of one of the workspace's lists."""
+
+    async def value(scene: Scene) -> Made:
+        return await scene.make(path, {"name": scene.text()})
+
+    return value
+
+
+async def attribute(scene: Scene) -> Made:
+    """An attribute that takes texts."""
+    return await scene.make("/attributes", attribute_body(scene))
+
+
+def attribute_body(scene: Scene) -> dict[str, Any]:
+    """An attribute that is not there yet; without a slot of its own, of which there are few."""
+    return {"name": scene.text(), "type": "long_text"}
+
+
+async def user(scene: Scene) -> Made:
+    """An account."""
+    return await scene.make("/users", user_body(scene))
+
+
+def user_body(scene: Scene) -> dict[str, Any]:
+    """An account that is not there yet."""
+    return {"username": f"u{scene.number()}.{scene.canary[3:]}", "password": PASSWORD, "full_name": scene.text()}
+
+
+async def role(scene: Scene) -> Made:
+    """The workspace's role `sale`: roles are born with it."""
+    roles = (await scene.client.get(f"{API}/roles")).json()["items"]
+    found = next(one for one in roles if one["key"] == "sale")
+    scene.secrets.add(found["id"])
+    return Made(found["id"], f'"{found["version"]}"', found)
+
+
+async def api_key(scene: Scene) -> Made:
+    """A key of the caller's."""
+    made = await scene.make("/api-keys", key_body(scene))
+    scene.secrets.add(made.reply["key"])
+    return made
+
+
+def key_body(scene: Scene) -> dict[str, Any]:
+    """A key that is not there yet."""
+    return {"name": scene.text(), "scopes": ["customers.view"]}
+
+
+async def field_of_customers(scene: Scene) -> Made:
+    """A built-in field, whose key is the same in every workspace."""
+    fields = (await scene.client.get(f"{API}/fields")).json()["items"]
+    found = next(one for one in fields if one["key"] == "address")
+    return Made("address", f'"{found["version"]}"', found)
+
+
+# How to make what a path's last parameter names. A key is an operation's id, or a path that ends with the parameter.
+MAKERS: dict[str, Maker] = {
+    f"{API}/users/{{user_id}}": user,
+    f"{API}/roles/{{role_id}}": role,
+    f"{API}/api-keys/{{key_id}}": api_key,
+    f"{API}/customers/{{customer_id}}": customer,
+    f"{API}/groups/{{group_id}}": group,
+    f"{API}/sources/{{value_id}}": listed("/sources"),
+    f"{API}/customer-types/{{value_id}}": listed("/customer-types"),
+    f"{API}/relationships/{{value_id}}": listed("/relationships"),
+    f"{API}/attributes/{{attribute_id}}": attribute,
+    f"{API}/fields/{{key}}": field_of_customers,
+}
+
+# Path parameters that name the same thing in every workspace, so that none is foreign.
+SHARED = {f"{API}/fields/{{key}}": "built-in fields have one key everywhere"}
+
+# What an id in a body or a query names, by operation and place.
+BODY_IDS: dict[tuple[str, str], Maker] = {
+    ("create_customer", "owner"): user,
+    ("update_customer", "owner"): user,
+    ("add_group_customers", "ids[]"): customer,
+    ("remove_group_customers", "ids[]"): customer,
+}
+QUERY_IDS: dict[tuple[str, str], Maker] = {
+    # Filters are not parameters of their own in the contract: any field may be one.
+    ("list_customers", "id"): customer,
+    ("list_customers", "owner"): user,
+    ("list_customers", "groups"): group,
+}
+
+# Bodies by operation, for those whose example in the contract cannot be sent twice or names what is not there.
+BODIES: dict[str, Body] = {
+    "login": lambda scene: {"workspace": scene.workspace.slug, "username": scene.person.username, "password": PASSWORD},
+    "refresh_tokens": lambda scene: {"refresh_token": scene.person.refresh_token},
+    "update_me": lambda scene: {"full_name": scene.text()},
+    "change_my_password": lambda scene: {"current_password": PASSWORD, "new_password": f"cà phê trứng {scene.number()}"},
+    "create_user": user_body,
+    "update_user": lambda scene: {"full_name": scene.text()},
+    "update_role": lambda scene: {"name": scene.text()},
+    "create_api_key": key_body,
+    "update_settings": lambda scene: {"group_description_required": scene.number() % 2 == 0},
+    "create_customer": customer_body,
+    "update_customer": lambda scene: {"note": scene.text()},
+    "create_group": group_body,
+    "update_group": lambda scene: {"name": scene.text()},
+    "add_group_customers": lambda _: {},
+    "remove_group_customers": lambda _: {},
+    "create_source": lambda scene: {"name": scene.text()},
+    "create_customer_type": lambda scene: {"name": scene.text()},
+    "create_relationship": lambda scene: {"name": scene.text()},
+    "update_source": lambda scene: {"name": scene.text()},
+    "update_customer_type": lambda scene: {"name": scene.text()},
+    "update_relationship": lambda scene: {"name": scene.text()},
+    "create_attribute": attribute_body,
+    "update_attribute": lambda scene: {"name": scene.text()},
+    "update_field": lambda scene: {"position": scene.number() % 100 + 1},
+}
+
+# Where an operation's version comes from when no path parameter says it.
+VERSIONS: dict[str, str] = {"update_me": "/me", "update_settings": "/settings"}
+
+
+@dataclass
+class Call:
+    """A request that should succeed: everything of the scene's own workspace."""
+
+    path: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def maker_of(operation: Operation, name: str) -> Maker:
+    """How to make what a path parameter of the operation names.
+
+    Raises:
+        KeyError: nobody has said how; a line in MAKERS is missing.
+    """
+    prefix = operation.path[: operation.path.index(f"{{{name}}}")] + f"{{{name}}}"
+    return MAKERS.get(operation.id) or MAKERS[prefix]
+
+
+async def prepare(operation: Operation, scene: Scene) -> Call:
+    """A call of the operation that should succeed, on fresh objects of the scene's."""
+    call = Call()
+    for name in operation.names("path"):
+        made = await maker_of(operation, name)(scene)
+        call.path[name] = made.id
+        call.headers["If-Match"] = made.etag
+    if operation.id in VERSIONS:
+        call.headers["If-Match"] = (await scene.client.get(f"{API}{VERSIONS[operation.id]}")).headers["etag"]
+    if not operation.needs_version:
+        call.headers.pop("If-Match", None)
+    if operation.body is not None:
+        call.body = BODIES[operation.id](scene) if operation.id in BODIES else operation.example
+        for (owner, place), make in BODY_IDS.items():
+            if owner == operation.id:
+                put(call.body, place, (await make(scene)).id)
+    return call
+
+
+async def send(operation: Operation, client: httpx.AsyncClient, call: Call, **headers: str) -> httpx.Response:
+    """Sends a call."""
+    kind = operation.body[0] if operation.body else ""
+    content: dict[str, Any] = {}
+    if kind == "multipart/form-data":
+        content = {"files": call.body}
+    elif call.body is not None:
+        content = {"json": call.body}
+    url = operation.path.format(**call.path)
+    return await client.request(
+        operation.method.upper(), url, params=call.query or None, headers={**call.headers, **headers}, **content
+    )
+
+
+def put(body: Any, place: str, value: str) -> None:
+    """Puts an id into a body: `owner`, `group.id`, `ids[]`."""
+    *parents, last = place.split(".")
+    for parent in parents:
+        body = body.setdefault(parent, {})
+    body[last.removesuffix("[]")] = [value] if last.endswith("[]") else value
+
+
+def nobodys_id() -> str:
+    """An id that exists nowhere."""
+    return str(uuid4())

@@ -1,0 +1,204 @@
+"""Promises 6, 7 and 30: every operation of the contract, called with the ids of another workspace."""
+
+import copy
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event
+
+from app.core import db
+from app.core.db import TenantSession
+from app.core.settings import Settings
+from app.main import create_app
+from app.tables import metadata
+from tests.factories.people import make_workspace
+from tests.laws.contract import Operation, Spot, operations
+from tests.laws.registry import (
+    BODY_IDS,
+    MAKERS,
+    QUERY_IDS,
+    SHARED,
+    Call,
+    Scene,
+    nobodys_id,
+    prepare,
+    put,
+    send,
+)
+from tests.laws.scratch import scratch_database
+from workers.main import WorkerProcess
+
+each_operation = pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.id)
+
+
+@dataclass
+class Neighbours:
+    """Two workspaces that must not know of each other."""
+
+    mine: Scene
+    theirs: Scene
+
+
+@pytest.fixture(scope="module")
+async def neighbours(app: FastAPI, settings: Settings) -> AsyncIterator[Neighbours]:
+    """Two workspaces with nothing in them yet."""
+    made = await make_neighbours(settings, app)
+    yield made
+    await made.mine.workspace.aclose()
+    await made.theirs.workspace.aclose()
+
+
+async def make_neighbours(settings: Settings, app: FastAPI) -> Neighbours:
+    """Two workspaces of an application."""
+    mine, theirs = await make_workspace(settings, app), await make_workspace(settings, app)
+    return Neighbours(Scene(mine, mine.administrator), Scene(theirs, theirs.administrator))
+
+
+@pytest.mark.promise(6)
+@each_operation
+async def test_foreign_ids_answer_as_ids_of_nobody(operation: Operation, neighbours: Neighbours) -> None:
+    await cross(operation, neighbours)
+
+
+async def cross(operation: Operation, neighbours: Neighbours) -> None:
+    """Calls an operation from `mine` with each id of `theirs`, and with ids of nobody: the replies must be the same.
+
+    At the end `theirs` makes the call for itself, which must succeed: the refusals came from the wall alone.
+    """
+    mine, theirs = neighbours.mine, neighbours.theirs
+    await mine.refresh()
+    await theirs.refresh()
+    foreign = await prepare(operation, theirs)
+    for spot in spots_of(operation):
+        own = await prepare(operation, mine)
+        foreign_id = await id_at(operation, spot, foreign, theirs)
+        nobodys = id_like(foreign_id)
+        nobody = await send(operation, mine.client, at(own, spot, nobodys))
+        reply = await send(operation, mine.client, at(own, spot, foreign_id))
+        assert shape(reply, foreign_id) == shape(nobody, nobodys), f"{operation} {spot}"
+        keeps_secrets(reply, theirs, foreign_id)
+    if operation.secured:
+        keeps_secrets(await send(operation, mine.client, await prepare(operation, mine)), theirs, "")
+    control = await send(operation, theirs.client, foreign)
+    assert control.status_code < 400, f"{operation}: the owner's own call must succeed: {control.text}"
+
+
+def spots_of(operation: Operation) -> list[Spot]:
+    """The places for foreign ids, those that the contract shows and those that the registry knows."""
+    shown = [spot for spot in operation.spots() if not (spot.where == "path" and operation.path in SHARED)]
+    return shown + [Spot("query", name) for owner, name in QUERY_IDS if owner == operation.id]
+
+
+async def id_at(operation: Operation, spot: Spot, foreign: Call, theirs: Scene) -> str:
+    """An id of `theirs` for a spot."""
+    if spot.where == "path":
+        return foreign.path[spot.name]
+    if spot.name == "cursor":
+        return await cursor_of(operation, foreign, theirs)
+    return (await (BODY_IDS if spot.where == "body" else QUERY_IDS)[operation.id, spot.name](theirs)).id
+
+
+async def cursor_of(operation: Operation, foreign: Call, theirs: Scene) -> str:
+    """The cursor of a list of `theirs`: two of what it lists are made first, if it does not list parts of something."""
+    below = [maker for path, maker in MAKERS.items() if path.rpartition("/{")[0] == operation.path]
+    for maker in below:
+        await maker(theirs)
+        await maker(theirs)
+    page = await theirs.client.get(operation.path.format(**foreign.path), params={"limit": 1})
+    cursor = page.json()["next_cursor"]
+    assert cursor, f"{operation}: no second page: {page.text}"
+    return str(cursor)
+
+
+def id_like(foreign_id: str) -> str:
+    """What nobody ever made, in the form of `foreign_id`."""
+    if len(foreign_id) == 36:
+        return nobodys_id()
+    middle = len(foreign_id) // 2
+    return foreign_id[:middle] + ("A" if foreign_id[middle] != "A" else "B") + foreign_id[middle + 1 :]
+
+
+def at(call: Call, spot: Spot, value: str) -> Call:
+    """The call with an id at a spot."""
+    changed = copy.deepcopy(call)
+    if spot.where == "path":
+        changed.path[spot.name] = value
+    elif spot.where == "query":
+        changed.query[spot.name] = value
+    else:
+        put(changed.body, spot.name, value)
+    return changed
+
+
+def shape(reply: httpx.Response, sent: str) -> tuple[int, str, list[str]]:
+    """A reply without what may differ: the id that was sent, the request's own id, and what was made just now."""
+    text = reply.text.replace(sent, "…").replace(reply.headers["x-request-id"], "…")
+    if reply.is_success and reply.request.method != "GET":
+        return reply.status_code, "", sorted(set(reply.headers) - {"etag", "location"})
+    return reply.status_code, text, sorted(reply.headers)
+
+
+def keeps_secrets(reply: httpx.Response, theirs: Scene, sent: str) -> None:
+    """No byte of another workspace stands in a reply, but for the id that the caller sent."""
+    served = f"{reply.headers}{reply.text}".replace(sent or "\x00", "")
+    leaked = [secret for secret in theirs.secrets if secret in served]
+    assert not leaked, f"{reply.request.method} {reply.request.url}: {leaked}"
+
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """The product without its second wall: no ORM statement names the tenant."""
+    event.remove(TenantSession, "do_orm_execute", db._name_the_tenant_again)
+    yield
+    event.listen(TenantSession, "do_orm_execute", db._name_the_tenant_again)
+
+
+@pytest.mark.promise(7)
+@pytest.mark.usefixtures("forgetful")
+@each_operation
+async def test_the_wall_holds_when_the_code_forgets_the_tenant(operation: Operation, neighbours: Neighbours) -> None:
+    await cross(operation, neighbours)
+
+
+@pytest.fixture(scope="module")
+async def unwalled(settings: Settings) -> AsyncIterator[Neighbours]:
+    """Two workspaces in a database without row-level security: only the statements themselves keep them apart."""
+    async with scratch_database(settings) as scratch:
+        owner = await asyncpg.connect(scratch.database_url)
+        for table in metadata.sorted_tables:
+            await owner.execute(f"ALTER TABLE {table.fullname} DISABLE ROW LEVEL SECURITY")
+        await owner.close()
+        app = create_app(scratch)
+        async with app.router.lifespan_context(app):
+            process = WorkerProcess(app.state.resources)
+            await process.start()
+            made = await make_neighbours(scratch, app)
+            yield made
+            await made.mine.workspace.aclose()
+            await made.theirs.workspace.aclose()
+            await process.stop()
+
+
+@pytest.mark.promise(7)
+@each_operation
+async def test_statements_keep_tenants_apart_without_the_wall(operation: Operation, unwalled: Neighbours) -> None:
+    await cross(operation, unwalled)
+
+
+@pytest.mark.promise(7)
+async def test_the_matrix_has_teeth(unwalled: Neighbours) -> None:
+    """With both walls down a foreign record is served, and the matrix would see it."""
+    (operation,) = (one for one in operations() if one.id == "get_user")
+    foreign = await prepare(operation, unwalled.theirs)
+    event.remove(TenantSession, "do_orm_execute", db._name_the_tenant_again)
+    try:
+        reply = await send(operation, unwalled.mine.client, foreign)
+    finally:
+        event.listen(TenantSession, "do_orm_execute", db._name_the_tenant_again)
+    assert reply.status_code == 200
+    with pytest.raises(AssertionError):
+        keeps_secrets(reply, unwalled.theirs, foreign.path["user_id"])

@@ -1,0 +1,114 @@
+"""The jobs of customers' configuration: what a change must do to every customer, in chunks by id."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.runner import Again, Done, Handler, Outcome, Run
+from app.customers import attribute_values, attributes, groups
+from app.customers.models import Attribute
+
+CHUNK = 20_000
+
+Apply = Callable[[AsyncSession, UUID, UUID], Awaitable[None]]
+
+
+async def free_slot(run: Run) -> Outcome:
+    """Empties the slot of a deleted attribute, twice: who wrote while it was deleted may have filled it again."""
+    async with run.transaction() as session:
+        attribute = await _attribute(session, run)
+    slot = attribute.slot
+    if slot is None:
+        return Done(effect=lambda session: _free(session, attribute.id))
+
+    async def clear(session: AsyncSession, after: UUID, last: UUID) -> None:
+        await attribute_values.clear_slot(session, slot, after, last)
+
+    stopped = await _for_everybody(run, clear)
+    if stopped:
+        return stopped
+    if not run.progress.get("settled"):
+        run.progress = {"settled": True}
+        return Again(seconds=attribute_values.SETTLE.total_seconds())
+    return Done(effect=lambda session: _free(session, attribute.id))
+
+
+async def rename_choices(run: Run) -> Outcome:
+    """Gives customers the new names of an attribute's choices."""
+    async with run.transaction() as session:
+        attribute = await _attribute(session, run)
+
+    async def rename(session: AsyncSession, after: UUID, last: UUID) -> None:
+        await attribute_values.rename_choices(session, attribute, run.args["renamed"], after, last)
+
+    return await _for_everybody(run, rename) or Done()
+
+
+async def claim_rest(run: Run) -> Outcome:
+    """Takes the values of an attribute that became unique which were written in that moment."""
+    async with run.transaction() as session:
+        attribute = await _attribute(session, run)
+        if attribute.is_unique and attribute.deleted_at is None:
+            await attribute_values.claim_rest(session, attribute)
+    return Done()
+
+
+async def forget_group(run: Run) -> Outcome:
+    """Takes the number of a deleted group out of its customers."""
+
+    async def forget(session: AsyncSession, after: UUID, last: UUID) -> None:
+        await groups.forget(session, run.args["no"], after, last)
+
+    return await _for_everybody(run, forget) or Done()
+
+
+HANDLERS: Mapping[str, Handler] = {
+    attributes.FREE_SLOT: Handler(free_slot),
+    attributes.RENAME_CHOICES: Handler(rename_choices),
+    attributes.CLAIM_REST: Handler(claim_rest),
+    groups.FORGET: Handler(forget_group),
+}
+
+
+async def _for_everybody(run: Run, apply: Apply) -> Outcome | None:
+    """Applies to all customers, those in the trash too, chunk after chunk; None when the last one is done."""
+    while True:
+        stopped = run.interrupted()
+        if stopped:
+            return stopped
+        before = run.progress
+        try:
+            async with run.transaction() as session:
+                after = UUID(before.get("after", str(attribute_values.FIRST)))
+                last = await _end_of_chunk(session, run.tenant_id, after)
+                if last is None:
+                    return None
+                await apply(session, after, last)
+                run.progress = {**before, "after": str(last)}
+        except BaseException:
+            # A chunk that was rolled back is not behind us.
+            run.progress = before
+            raise
+
+
+async def _end_of_chunk(session: AsyncSession, tenant_id: UUID, after: UUID) -> UUID | None:
+    last: UUID | None = await session.scalar(
+        text("""
+        SELECT chunk.id FROM (
+            SELECT id FROM crm.customer WHERE tenant_id = :tenant_id AND id > :after ORDER BY id LIMIT :size) AS chunk
+        ORDER BY chunk.id DESC LIMIT 1
+        """),
+        {"tenant_id": tenant_id, "after": after, "size": CHUNK},
+    )
+    return last
+
+
+async def _attribute(session: AsyncSession, run: Run) -> Attribute:
+    return (await session.scalars(select(Attribute).where(Attribute.id == run.subject_id))).one()
+
+
+async def _free(session: AsyncSession, attribute_id: UUID) -> None:
+    await attribute_values.release(session, attribute_id)
+    await session.execute(update(Attribute).where(Attribute.id == attribute_id).values(slot=None))

@@ -1,0 +1,8 @@
+"""Which handler runs which kind of job: the only place where all domains meet."""
+
+from collections.abc import Mapping
+
+from app.core.runner import Handler
+from workers import customers
+
+HANDLERS: Mapping[str, Handler] = {**customers.HANDLERS}

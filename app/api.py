@@ -9,6 +9,9 @@ from app.customers.field_routes import router as fields
 from app.customers.group_routes import router as groups
 from app.customers.routes import router as customers
 from app.identity.routes import router as identity
+from app.imports.routes import router as imports
+from app.jobs.routes import router as jobs
+from app.notifications.routes import router as notifications
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
@@ -18,4 +21,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     fields,
     attributes,
     classifications,
+    imports,
+    jobs,
+    notifications,
 )

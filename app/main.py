@@ -62,7 +62,10 @@ def create_app(settings: Settings) -> FastAPI:
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID", "Idempotency-Replayed"],
+            expose_headers=[
+                *("ETag", "Location", "Retry-After", "X-Request-ID"),
+                *("Idempotency-Replayed", "RateLimit", "RateLimit-Policy"),
+            ],
             max_age=3600,
         )
     app.add_middleware(Shell, max_body=settings.max_body, max_upload=settings.max_upload, is_upload=_is_upload)

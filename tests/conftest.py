@@ -7,6 +7,7 @@ the product promises.
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -87,7 +88,7 @@ async def worker(resources: Resources) -> AsyncIterator[WorkerProcess]:
 def new_workspace(settings: Settings, app: FastAPI) -> MakeWorkspace:
     """Makes workspaces: `await new_workspace()`."""
 
-    async def make(**options: object) -> Workspace:
+    async def make(**options: Any) -> Workspace:
         return await make_workspace(settings, app, **options)
 
     return make

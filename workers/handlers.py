@@ -3,6 +3,6 @@
 from collections.abc import Mapping
 
 from app.core.runner import Handler
-from workers import customers
+from workers import customers, imports
 
-HANDLERS: Mapping[str, Handler] = {**customers.HANDLERS}
+HANDLERS: Mapping[str, Handler] = {**customers.HANDLERS, **imports.HANDLERS}

@@ -1,4 +1,4 @@
-"""What must go after its time: expired keys, old uploads. Any worker may do it, at any moment, again."""
+"""What must go after its time: expired keys, dead sessions, old uploads. Any worker may do it, at any moment, again."""
 
 import asyncio
 import random
@@ -9,6 +9,7 @@ from sqlalchemy import text
 from app.core import idempotency
 from app.core.log import logger
 from app.core.resources import Resources
+from app.identity import sessions, throttle
 
 EVERY = 3600.0
 
@@ -17,17 +18,19 @@ async def keep_house(resources: Resources) -> None:
     """Cleans every workspace once an hour, until cancelled."""
     while True:
         await asyncio.sleep(EVERY * random.uniform(0.5, 1))  # noqa: S311 -- workers should not meet
-        for tenant_id in await workspaces(resources):
-            try:
+        try:
+            await throttle.purge(resources.db)
+            for tenant_id in await workspaces(resources):
                 await clean(resources, tenant_id)
-            except Exception as error:  # noqa: BLE001 -- one workspace's trouble is not another's
-                logger.warning("housekeeping_failed", workspace=str(tenant_id), exc_info=error)
+        except Exception as error:  # noqa: BLE001 -- the database may be away; the next hour is soon enough
+            logger.warning("housekeeping_failed", exc_info=error)
 
 
 async def clean(resources: Resources, tenant_id: UUID) -> None:
     """Deletes what has expired in one workspace."""
     async with resources.db.transaction(tenant_id) as session:
         await idempotency.purge(session)
+        await sessions.purge(session)
 
 
 async def workspaces(resources: Resources) -> list[UUID]:

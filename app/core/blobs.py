@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 import obstore
 from obstore.exceptions import NotFoundError
@@ -18,8 +19,8 @@ class Blobs:
     def __init__(self, store: obstore.store.ObjectStore) -> None:
         self._store = store
 
-    async def put(self, name: str, content: bytes | Path) -> None:
-        """Stores bytes or a file under a name, replacing what stood there.
+    async def put(self, name: str, content: bytes | Path | BinaryIO) -> None:
+        """Stores bytes or a file, by its path or open, under a name, replacing what stood there.
 
         Raises:
             OSError: the disk is full or the store is away.

@@ -187,9 +187,14 @@ async def run_hooks(hooks: list[Hook]) -> None:
 
 
 async def driver(session: AsyncSession) -> asyncpg.Connection:
-    """The bare asyncpg connection of the session's transaction: for COPY and for the hottest reads."""
+    """The bare asyncpg connection of the session's transaction: for COPY and for the hottest statements."""
+    known: asyncpg.Connection | None = session.info.get("driver")
+    if known is not None:
+        return known
     connection = await session.connection()
     raw: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
+    # A session of ours lives for one transaction, and so for one connection.
+    session.info["driver"] = raw
     return raw
 
 

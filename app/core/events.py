@@ -6,16 +6,18 @@ Timeline, audit trail, webhooks, notifications and KPI read these rows; nothing 
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Index, Text, insert
+import msgspec
+from sqlalchemy import Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.actor import Actor
 from app.core.clock import new_id, now
+from app.core.db import driver
 from app.core.orm import TENANT, Base, TenantRow, keys
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -44,6 +46,31 @@ class Event(TenantRow, Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSONB, doc="facts beside the changes")
 
 
+# The columns of an event in the order of `values`, with the types that their placeholders need.
+COLUMNS: Final[dict[str, str]] = {
+    "tenant_id": "uuid", "id": "uuid", "at": "timestamptz", "kind": "text", "subject_type": "text", "subject_id": "uuid",
+    "actor_kind": "text", "actor_id": "uuid", "actor_name": "text", "request_id": "text", "batch_id": "uuid",
+    "changes": "jsonb", "data": "jsonb",
+}  # fmt: skip
+INSERT = f"INSERT INTO crm.event ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"
+
+
+def values(
+    actor: Actor,
+    kind: str,
+    subject_id: UUID,
+    *,
+    changes: Mapping[str, tuple[Any, Any]] | None = None,
+    data: Mapping[str, Any] | None = None,
+    batch_id: UUID | None = None,
+) -> tuple[Any, ...]:
+    """The values of one event, for a statement that writes it together with what it tells of."""
+    return (
+        actor.tenant_id, new_id(), now(), kind, kind.partition(".")[0], subject_id, actor.kind, actor.id, actor.name,
+        request_id.get(), batch_id, _json(changes), _json(data),
+    )  # fmt: skip
+
+
 async def record(
     session: AsyncSession,
     actor: Actor,
@@ -55,22 +82,11 @@ async def record(
     batch_id: UUID | None = None,
 ) -> UUID:
     """Writes one event in the session's transaction and returns its id. Values must be JSON already."""
-    event_id = new_id()
-    await session.execute(
-        insert(Event).values(
-            tenant_id=actor.tenant_id,
-            id=event_id,
-            at=now(),
-            kind=kind,
-            subject_type=kind.partition(".")[0],
-            subject_id=subject_id,
-            actor_kind=actor.kind,
-            actor_id=actor.id,
-            actor_name=actor.name,
-            request_id=request_id.get(),
-            batch_id=batch_id,
-            changes={field: list(pair) for field, pair in (changes or {}).items()},
-            data=dict(data or {}),
-        )
-    )
+    row = values(actor, kind, subject_id, changes=changes, data=data, batch_id=batch_id)
+    await (await driver(session)).execute(INSERT, *row)
+    event_id: UUID = row[1]
     return event_id
+
+
+def _json(value: Mapping[str, Any] | None) -> str:
+    return msgspec.json.encode(value or {}, enc_hook=str).decode()

@@ -95,6 +95,20 @@ class Work:
             await idempotency.keep(self.session, self._key, reply)
         await self._close()
 
+    async def suspend(self) -> None:
+        """Ends the transaction so far, for an endpoint that has slow work to do before it writes; see `resume`."""
+        await self._close()
+
+    async def resume(self) -> None:
+        """Opens the next transaction of the same caller.
+
+        Raises:
+            idempotency.Replay, idempotency.KeyBusy: another request with the same key was quicker meanwhile.
+        """
+        assert self.actor is not None
+        await self.begin(self.actor.tenant_id)
+        await self.enter(self.actor)
+
     async def finish(self, reply: Response) -> None:
         """Stores the reply under its key; the commit follows."""
         if self._key and self.actor:

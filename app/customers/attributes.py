@@ -94,8 +94,8 @@ async def create(
         made: Attribute | None = await session.scalar(
             insert(Attribute)
             .values(
-                tenant_id=tenant_of(session), id=new_id(), key=_checked_key(key, taken) if key else key_from(name, taken),
-                name=name, name_key=name_key(name), type=type,
+                tenant_id=tenant_of(session), id=new_id(), name=name, name_key=name_key(name), type=type,
+                key=_checked_key(key, taken) if key else key_from(name, taken),
                 position=max([LAST_BUILT_IN, *(row.position for row in live)]) + 1 if position is None else position,
                 required=required, is_unique=unique, choices=list(choices), slot=_free_slot(type, all_rows),
                 version=1, created_at=moment, updated_at=moment,

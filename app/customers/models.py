@@ -73,6 +73,13 @@ class Customer(TenantRow, Versioned, Base):
             text("id DESC"),
             postgresql_where=LIVE,
         ),
+        Index(
+            "customer_trash_ix",
+            "tenant_id",
+            text("deleted_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
         Index("customer_group_ix", "tenant_id", "group_nos", postgresql_using="gin"),
         *(_slot_index(slot) for slot in SLOTS),
         {"info": TENANT | {"searchable": True}},

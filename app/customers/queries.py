@@ -70,6 +70,7 @@ CUSTOMERS = Entity("crm.customer")
 FOUND_BY_WORDS = Entity("crm.customer", "JOIN crm.customer_search s ON s.tenant_id = c.tenant_id AND s.id = c.id")
 SORTABLE = ("created_at", "updated_at", "name", "code", "birthday")
 CAP = 10_001
+SIGNS = {"": "=", "from": ">=", "to": "<="}
 # The tone mark on the first vowel, as it is taught now, and on the second, as many type it.
 TONES = dict(
     zip(
@@ -357,7 +358,6 @@ def _simple_filter(sql: Sql, registry: Registry | None, key: str, value: str) ->
 def _comparison(sql: Sql, registry: Registry, field: Field, column: str, operator: str, value: str) -> str:
     if field.type == "datetime" and (field.column or ":" not in value):
         return _moment(sql, column, operator, field, value)
-    sign = {"": "=", "from": ">=", "to": "<="}[operator]
     if field.key == "id":
         try:
             return f"{column} = {sql.arg(UUID(value))}::uuid"
@@ -374,17 +374,9 @@ def _comparison(sql: Sql, registry: Registry, field: Field, column: str, operato
         return f"{column} = {sql.arg(registry.ids[field.key][parsed])}::uuid"
     if field.key == "owner":
         return f"{column} = {sql.arg(UUID(parsed))}::uuid"
-    if field.slot:
-        cast = {"t": "text", "n": "numeric", "d": "timestamptz"}[field.slot[0]]
-        return f"{column} {sign} {sql.arg(slot_value(field.slot, parsed))}::{cast}"
     if field.is_attribute:
-        if operator:
-            raise BadValue(
-                "range_not_allowed",
-                f"Không lọc được {field.vi} theo khoảng",
-                f"{field.en} cannot be filtered by a range",
-            )
-        return f"c.attributes @> {sql.arg(msgspec.json.encode({field.name: parsed}).decode())}::text::jsonb"
+        return _attribute(sql, field, column, operator, parsed)
+    sign = SIGNS[operator]
     if field.type == "date":
         return f"{column} {sign} {sql.arg(parsed)}::text::date"
     if field.type == "integer":
@@ -392,14 +384,25 @@ def _comparison(sql: Sql, registry: Registry, field: Field, column: str, operato
     return f"{column} {sign} {sql.arg(parsed)}::text"
 
 
+def _attribute(sql: Sql, field: Field, column: str, operator: str, parsed: Any) -> str:
+    if field.slot:
+        cast = {"t": "text", "n": "numeric", "d": "timestamptz"}[field.slot[0]]
+        return f"{column} {SIGNS[operator]} {sql.arg(slot_value(field.slot, parsed))}::{cast}"
+    if operator:
+        raise BadValue(
+            "range_not_allowed",
+            f"Không lọc được {field.vi} theo khoảng",
+            f"{field.en} cannot be filtered by a range",
+        )
+    return f"c.attributes @> {sql.arg(msgspec.json.encode({field.name: parsed}).decode())}::text::jsonb"
+
+
 def _moment(sql: Sql, column: str, operator: str, field: Field, value: str) -> str:
     """A day means the whole day in Vietnam's time zone."""
-    day = Field(field.key, field.vi, field.en, "date").parse(value.partition("T")[0])
-    start = f"({sql.arg(day)}::text::date)::timestamp AT TIME ZONE '{VIETNAM.key}'"
-    end = f"({sql.arg(day)}::text::date + 1)::timestamp AT TIME ZONE '{VIETNAM.key}'"
-    return {"from": f"{column} >= {start}", "to": f"{column} < {end}"}.get(
-        operator, f"{column} >= {start} AND {column} < {end}"
-    )
+    day = sql.arg(Field(field.key, field.vi, field.en, "date").parse(value.partition("T")[0]))
+    start = f"{column} >= ({day}::text::date)::timestamp AT TIME ZONE '{VIETNAM.key}'"
+    end = f"{column} < ({day}::text::date + 1)::timestamp AT TIME ZONE '{VIETNAM.key}'"
+    return {"from": start, "to": end}.get(operator, f"{start} AND {end}")
 
 
 def _column(field: Field, key: str) -> str:

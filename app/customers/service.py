@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy import delete, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -14,7 +15,9 @@ from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import driver, on_conflict
 from app.core.errors import NotFound, Stale
+from app.core.events import COLUMNS as EVENT_COLUMNS
 from app.core.events import record
+from app.core.events import values as values_of_event
 from app.customers import registry as registries
 from app.customers.errors import PhoneTaken, ValueTaken
 from app.customers.models import Customer, GroupMember, UniqueValue
@@ -37,26 +40,18 @@ async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) 
     customer_id, moment = new_id(), now()
     columns = {"owner_id": actor.id if actor.kind == "user" else None, **_defaults(registry), **values.columns}
     columns["name"] = columns.get("name") or ""
-    code = code_of(await counters.take(session, "customer"))
-    inserted = await session.scalar(
-        upsert(Customer)
-        .values(
-            tenant_id=actor.tenant_id, id=customer_id, code=code, attributes=_without_none(values.attributes),
-            group_nos=sorted(group.no for group in values.groups or []), created_by=actor.id, version=1,
-            created_at=moment, updated_at=moment, **columns,
-        )
-        .on_conflict_do_nothing(
-            index_elements=["tenant_id", "phone"], index_where=text("phone IS NOT NULL AND deleted_at IS NULL")
-        )
-        .returning(Customer.id)
-    )  # fmt: skip
-    if inserted is None:
+    raw = await driver(session)
+    code = code_of(await counters.take_one_of_many(raw, actor.tenant_id, "customer"))
+    row = {
+        **columns, "tenant_id": actor.tenant_id, "id": customer_id, "code": code, "created_by": actor.id, "version": 1,
+        "attributes": msgspec.json.encode(_without_none(values.attributes)).decode(), "created_at": moment,
+        "updated_at": moment, "group_nos": sorted(group.no for group in values.groups or []),
+    }  # fmt: skip
+    shown = {key: (None, value) for key, value in values.shown.items() if value is not None}
+    if not await _insert(raw, row, values_of_event(actor, "customer.created", customer_id, changes=shown)):
         raise await phone_taken(session, actor, columns["phone"])
-    await write_search(session, customer_id, {**columns, "code": code})
     await _join(session, customer_id, values.groups or [])
     await _claim_unique(session, registry, customer_id, values)
-    shown = {key: (None, value) for key, value in values.shown.items() if value is not None}
-    await record(session, actor, "customer.created", customer_id, changes=shown)
     return customer_id
 
 
@@ -194,6 +189,28 @@ def shown_value(registry: Registry, row: Mapping[str, Any], key: str) -> Any:
 def code_of(number: int) -> str:
     """A customer's code from its number: KH000123."""
     return f"KH{number:06d}"
+
+
+async def _insert(raw: asyncpg.Connection, row: Mapping[str, Any], event: tuple[Any, ...]) -> bool:
+    """Writes the customer, its search words and its event in one statement; False if its phone is taken."""
+    args: list[Any] = [*row.values(), search_words(row["name"], row.get("email"), row["code"], row.get("tax_code")),
+                       phone_tail(row.get("phone")), *event]  # fmt: skip
+    given = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    first = len(row) + 1
+    told = (f"${first + 2 + number}::{kind}" for number, kind in enumerate(EVENT_COLUMNS.values()))
+    statement = f"""
+    WITH made AS (
+        INSERT INTO crm.customer ({", ".join(row)}) VALUES ({given})
+        ON CONFLICT (tenant_id, phone) WHERE phone IS NOT NULL AND deleted_at IS NULL DO NOTHING
+        RETURNING tenant_id, id),
+    words AS (
+        INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
+        SELECT tenant_id, id, array_to_tsvector(${first}::text[]), ${first + 1}::text FROM made RETURNING id),
+    history AS (
+        INSERT INTO crm.event ({", ".join(EVENT_COLUMNS)}) SELECT {", ".join(told)} FROM made RETURNING id)
+    SELECT count(*) FROM made
+    """
+    return bool(await raw.fetchval(statement, *args))
 
 
 def _defaults(registry: Registry) -> dict[str, Any]:

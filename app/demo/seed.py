@@ -67,7 +67,7 @@ async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -
 
 async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: random.Random, numbers: range) -> None:
     known = await registry.load(session)
-    first = await counters.take(session, "customer", len(numbers))
+    first = await counters.take_range(session, "customer", len(numbers))
     rows, words, members, events = [], [], [], []
     moment = now()
     relationships = list(known.ids["relationship"].values())

@@ -133,7 +133,10 @@ class FilesGone(AppError):
     """The upload's files were deleted after their time."""
 
     status, code = 410, "files_deleted"
-    vi, en = "File của lần nhập này đã hết hạn lưu trữ và bị xóa", "The files of this import were deleted after their time"
+    vi, en = (
+        "File của lần nhập này đã hết hạn lưu trữ và bị xóa",
+        "The files of this import were deleted after their time",
+    )
 
 
 class ResultNotReady(Unavailable):

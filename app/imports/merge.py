@@ -24,6 +24,7 @@ from app.imports.plan import Batch, Plan
 
 PART = 1 << 18
 TakeCodes = Callable[[int], Awaitable[int]]
+Found = tuple[UUID, str, str | None, str, str | None, str | None]
 
 
 class Collision(Exception):
@@ -86,7 +87,9 @@ async def merge(session: AsyncSession, terms: Terms, batch: Batch, copy: bytes) 
 
 
 async def write_words(
-    connection: asyncpg.Connection, tenant_id: UUID, rows: list[tuple[UUID, str, str | None, str, str | None, str | None]]
+    connection: asyncpg.Connection,
+    tenant_id: UUID,
+    rows: list[tuple[UUID, str, str | None, str, str | None, str | None]],
 ) -> None:
     """Writes anew what a search box finds customers by; rows are (id, name, email, code, tax code, phone)."""
     words, tails = await asyncio.to_thread(_words, rows)
@@ -148,13 +151,12 @@ class _Chunk:
         """
         statement = sql.Statement(self.base)
         registry = self.terms.registry
-        labels = {key: {str(id_): name for id_, name in names.items()} for key, names in registry.labels.items()}
         difference = sql.Difference(
-            statement, self.terms.fields, labels, {str(group.no): group.name for group in registry.groups.values()},
+            statement, self.terms.fields, sql.labels_of(registry), sql.names_of_groups(registry),
             clear=self.terms.plan.clear, first_relationship=self.terms.relationship_id,
         )  # fmt: skip
         if self.terms.dry_run:
-            text = sql.compare_customers(statement, difference)
+            text = sql.compare_customers(difference)
             pairs = _affected(await self.connection.execute(text, *statement.args))
         else:
             actor = (self.terms.actor.kind, self.terms.actor.id, self.terms.actor.name)
@@ -203,15 +205,13 @@ class _Chunk:
         return _affected(await self.connection.execute(text, *(self.base if timed else self.base[:4]), *args))
 
     def _phone_taken(self) -> str:
-        return _problem(self.terms, "phone", "phone_taken", "Số điện thoại đã tồn tại", "This phone number already exists")
+        return _problem(self.terms, "phone", "phone_taken", PhoneTaken.vi, PhoneTaken.en)
 
     def _taken(self) -> str:
-        problems = {
-            str(one.attribute_id): msgspec.Raw(
-                _problem(self.terms, one.key, "value_taken", f"{one.vi} đã tồn tại", f"{one.en} already exists").encode()
-            )
-            for one in self.terms.uniques
-        }
+        problems = {}
+        for one in self.terms.uniques:
+            vi, en = ValueTaken.vi.format(label=one.vi), ValueTaken.en.format(label=one.en)
+            problems[str(one.attribute_id)] = msgspec.Raw(_problem(self.terms, one.key, "value_taken", vi, en).encode())
         return msgspec.json.encode(problems).decode()
 
 
@@ -225,7 +225,7 @@ def _problem(terms: Terms, key: str, code: str, vi: str, en: str) -> str:
     return msgspec.json.encode(problem).decode()
 
 
-def _words(rows: list[tuple[UUID, str, str | None, str, str | None, str | None]]) -> tuple[list[str], list[str | None]]:
+def _words(rows: list[Found]) -> tuple[list[str], list[str | None]]:
     words = [lexemes(search_words(name, email, code, tax_code)) for _, name, email, code, tax_code, _ in rows]
     return words, [phone_tail(row[5]) for row in rows]
 

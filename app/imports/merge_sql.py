@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from app.core.fields import Field
+from app.customers.registry import Registry
 from app.imports.plan import columns_of
 
 STAGED = "s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4"
@@ -220,7 +221,9 @@ class Difference:
 
     def pairs(self) -> str:
         """`old_…` and `new_…` of each column, for a SELECT over `s` and `c`."""
-        return ", ".join(f"c.{one} AS old_{one}, {self._new(one)} AS new_{one}" for one in (*self.columns, *self.derived))
+        return ", ".join(
+            f"c.{one} AS old_{one}, {self._new(one)} AS new_{one}" for one in (*self.columns, *self.derived)
+        )
 
     def changed(self) -> str:
         """Whether anything differs."""
@@ -268,7 +271,11 @@ class Difference:
             return """CASE WHEN c.group_nos @> s.group_nos THEN c.group_nos
                 ELSE ARRAY(SELECT DISTINCT one FROM unnest(c.group_nos || s.group_nos) AS one ORDER BY one) END"""
         if column == "attributes":
-            return f"(c.attributes - {self._keys}::text[]) || s.attributes" if self._clear else "c.attributes || s.attributes"
+            return (
+                f"(c.attributes - {self._keys}::text[]) || s.attributes"
+                if self._clear
+                else "c.attributes || s.attributes"
+            )
         if column == "relationship_id" and self._clear:
             return f"coalesce(s.relationship_id, {self._relationship}::uuid)"
         if self._clear:
@@ -316,7 +323,7 @@ def update_customers(statement: Statement, difference: Difference, actor: Sequen
     """
 
 
-def compare_customers(statement: Statement, difference: Difference) -> str:
+def compare_customers(difference: Difference) -> str:
     """The dry run of `update_customers`: notes what would become of the rows."""
     return f"""
     INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n)
@@ -325,6 +332,16 @@ def compare_customers(statement: Statement, difference: Difference) -> str:
         SELECT s.n, s.first_n, c.id, {difference.pairs()} FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN}
     ) AS p
     """
+
+
+def labels_of(registry: Registry) -> dict[str, dict[str, str]]:
+    """Names of list values by their ids, as JSON keys."""
+    return {key: {str(id_): name for id_, name in names.items()} for key, names in registry.labels.items()}
+
+
+def names_of_groups(registry: Registry) -> dict[str, str]:
+    """Names of groups by their numbers, as JSON keys."""
+    return {str(group.no): group.name for group in registry.groups.values()}
 
 
 def _build(parts: list[str]) -> str:

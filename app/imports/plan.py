@@ -66,9 +66,10 @@ class Seen(msgspec.Struct):
 
 
 class Batch(msgspec.Struct):
-    """A normalised chunk: rows `low` to `high` of the file. `earlier` are the first rows, of chunks before this,
-    whose phones come again here."""
+    """A normalised chunk: rows `low` to `high` of the file, `rows` of the `given` ones, because those before the
+    start row do not count. `earlier` are the first rows, of chunks before this, whose phones come again here."""
 
+    given: int
     low: int
     high: int
     rows: int

@@ -278,9 +278,9 @@ def _choices_out(choices: Choices) -> ChoicesOut:
 def _row_out(row: ImportRow) -> RowOut:
     return RowOut(
         row=row.n,
-        status="updated" if row.status == "unchanged" else row.status,  # type: ignore[arg-type]
+        status="updated" if row.status == "unchanged" else row.status,
         unchanged=row.status == "unchanged",
-        undone=row.undone,  # type: ignore[arg-type]
+        undone=row.undone,
         customer_id=row.customer_id,
         same_phone_as_row=row.first_n,
         errors=[RowProblemOut.model_validate(one) for one in row.errors or ()],

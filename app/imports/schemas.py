@@ -48,7 +48,7 @@ class StartIn(BaseModel):
         Field(max_length=300, description="{field: column}; a column is its number from 1 or its letters."),
     ] = None
     group: GroupChoice | None = None
-    owner: Annotated[Text | None, Field(description="Who is in charge of new customers; who imports, if absent.")] = None
+    owner: Annotated[Text | None, Field(description="In charge of new customers; who imports, if absent.")] = None
     on_duplicate: Annotated[
         OnDuplicate, Field(description="What a row does whose phone number an existing customer has.")
     ] = "update"

@@ -54,7 +54,9 @@ def _confidence(field: Field, header: str) -> float:
     aliases = [key_of(alias) for alias in field.aliases]
     if header in aliases:
         return ALIAS
-    parts = [name for name in (key_of(field.vi), *aliases) if len(name) >= SHORTEST_PART and f" {name} " in f" {header} "]
+    parts = [
+        name for name in (key_of(field.vi), *aliases) if len(name) >= SHORTEST_PART and f" {name} " in f" {header} "
+    ]
     return max((_part(name, header) for name in parts), default=0.0)
 
 

@@ -202,6 +202,14 @@ def upgrade() -> None:
         schema="crm",
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
+    op.create_index(
+        "customer_trash_ix",
+        "customer",
+        ["tenant_id", sa.text("deleted_at DESC"), sa.text("id DESC")],
+        unique=False,
+        schema="crm",
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
     op.create_table(
         "customer_search",
         sa.Column("words", postgresql.TSVECTOR(), nullable=False),

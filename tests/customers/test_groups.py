@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from app.core.jobs import Job
 from app.customers import groups
+from app.customers.models import Customer
 from tests.conftest import MakeWorkspace
 from tests.customers.test_customers import PATH as CUSTOMERS
 from tests.customers.test_customers import add
@@ -185,7 +186,7 @@ async def test_the_same_customers_at_once_join_once(workspace: Workspace) -> Non
         assert [found["name"] for found in customer["groups"]] == ["Khách VIP", "Nhóm Lan"]
         assert customer["version"] == 3
     async with workspace.resources.db.transaction(workspace.id) as session:
-        kept = (await session.scalars(select(groups.Customer.group_nos))).all()
+        kept = (await session.scalars(select(Customer.group_nos))).all()
     assert kept == [[1, 2]] * 3
 
 
@@ -219,7 +220,7 @@ async def test_a_deleted_group_leaves_its_customers_and_never_comes_back(workspa
     customers = [(await workspace.admin.get(f"{CUSTOMERS}/{one}")).json()["groups"] for one in ids]
     assert customers == [[{"id": lan["id"], "name": "Nhóm Lan"}], [], []]
     async with workspace.resources.db.transaction(workspace.id) as session:
-        kept = (await session.scalars(select(groups.Customer.group_nos))).all()
+        kept = (await session.scalars(select(Customer.group_nos))).all()
     assert sorted(kept) == [[], [], [2]]
     again = await group(workspace.admin, "Khách VIP")
     assert again["size"] == 0
@@ -238,7 +239,7 @@ async def test_the_numbers_of_a_large_group_go_in_a_job(
     assert (await workspace.admin.get(f"{CUSTOMERS}/{ids[0]}")).json()["groups"] == []
     await ended(workspace, groups.FORGET)
     async with workspace.resources.db.transaction(workspace.id) as session:
-        assert (await session.scalars(select(groups.Customer.group_nos))).all() == [[], [], []]
+        assert (await session.scalars(select(Customer.group_nos))).all() == [[], [], []]
 
 
 async def ended(workspace: Workspace, kind: str) -> Job:

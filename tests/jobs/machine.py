@@ -83,6 +83,12 @@ class Machine:
         """Makes a waiting job due."""
         await self.owner.execute("UPDATE crm.job SET run_at = now() - interval '1 s' WHERE id = $1", job_id)
 
+    async def clear(self) -> None:
+        """Stops the runners and forgets every job."""
+        await asyncio.gather(*(runner.stop(grace=1) for runner in self.runners))
+        self.runners.clear()
+        await self.owner.execute("DELETE FROM crm.job")
+
     async def run(self, runner: Runner, actor: Actor, job_id: UUID) -> Job:
         """One run of a job from its claim until the runner has let go of it."""
         before = (await self.job(actor, job_id)).claims
@@ -126,7 +132,7 @@ async def machine() -> AsyncIterator[Machine]:
     try:
         yield made
     finally:
-        await asyncio.gather(*(runner.stop(grace=1) for runner in made.runners))
+        await made.clear()
         await owner.close()
         await resources.close()
         await keeper.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -39,3 +39,14 @@ CONNECTIONS = {
     "app/doctor.py": "looks at all tenants as the owner",
     "migrations/env.py": "alembic on the command line",
 }
+
+# Operations that change nothing a person could ask about, or whose fact is recorded elsewhere.
+NO_EVENT = {
+    "refresh_tokens": "a refresh extends the session that `user.signed_in` began; a reuse of one records its own event",
+}
+
+# POSTs that ignore an Idempotency-Key.
+NO_KEY = {
+    "login": "nobody is known yet whom a key could belong to",
+    "refresh_tokens": "nobody is known yet whom a key could belong to; a token works once by itself",
+}

@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from fastapi import FastAPI
 
 from app.core.migrate import app_url
 from app.core.settings import Settings
+from tests.factories.people import make_workspace
+from tests.laws.guard import LAWLESS, statements_name_their_tenant, watch_statements  # noqa: F401
+from tests.laws.registry import Scene
 
 
 @pytest.fixture
@@ -24,9 +28,17 @@ async def owner(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 async def app_role(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     """Logged in as crm_app, as API and workers are; what it writes is rolled back."""
-    connection = await asyncpg.connect(app_url(settings))
+    connection = await asyncpg.connect(app_url(settings), server_settings={"application_name": LAWLESS})
     transaction = connection.transaction()
     await transaction.start()
     yield connection
     await transaction.rollback()
     await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def scene(settings: Settings, app: FastAPI) -> AsyncIterator[Scene]:
+    """A workspace whose objects the registry makes; one for all tests of a module."""
+    workspace = await make_workspace(settings, app)
+    yield Scene(workspace, workspace.administrator)
+    await workspace.aclose()

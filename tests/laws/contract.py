@@ -105,7 +105,9 @@ class Operation:
 @cache
 def document() -> dict[str, Any]:
     """The contract as the code makes it now."""
-    return create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none", redis_url="redis://127.0.0.1:1")).openapi()
+    return create_app(
+        Settings(database_url="postgresql://nobody@127.0.0.1:1/none", redis_url="redis://127.0.0.1:1")
+    ).openapi()
 
 
 @cache
@@ -148,7 +150,9 @@ def _may_hold_id(name: str, schema: dict[str, Any]) -> bool:
     kinds = [resolve(part) for part in (*schema.get("anyOf", []), *schema.get("oneOf", []))] or [schema]
     if any(_is_uuid(kind) or _is_uuid(resolve(kind.get("items", {}))) for kind in kinds):
         return True
-    holds_text = any(kind.get("type") == "string" or resolve(kind.get("items", {})).get("type") == "string" for kind in kinds)
+    holds_text = any(
+        kind.get("type") == "string" or resolve(kind.get("items", {})).get("type") == "string" for kind in kinds
+    )
     named = name == "id" or name.endswith(("_id", "_ids"))
     return holds_text and (named or bool(MENTIONS_ID.search(schema.get("description", "").lower())))
 

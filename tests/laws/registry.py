@@ -193,7 +193,10 @@ BODIES: dict[str, Body] = {
     "login": lambda scene: {"workspace": scene.workspace.slug, "username": scene.person.username, "password": PASSWORD},
     "refresh_tokens": lambda scene: {"refresh_token": scene.person.refresh_token},
     "update_me": lambda scene: {"full_name": scene.text()},
-    "change_my_password": lambda scene: {"current_password": PASSWORD, "new_password": f"cà phê trứng {scene.number()}"},
+    "change_my_password": lambda scene: {
+        "current_password": PASSWORD,
+        "new_password": f"cà phê trứng {scene.number()}",
+    },
     "create_user": user_body,
     "update_user": lambda scene: {"full_name": scene.text()},
     "update_role": lambda scene: {"name": scene.text()},
@@ -218,6 +221,17 @@ BODIES: dict[str, Body] = {
 
 # Where an operation's version comes from when no path parameter says it.
 VERSIONS: dict[str, str] = {"update_me": "/me", "update_settings": "/settings"}
+
+
+async def in_the_group(scene: Scene, call: "Call") -> None:
+    """Who is to be taken out of a group must be in it."""
+    url = f"{API}/groups/{call.path['group_id']}/customers"
+    reply = await scene.client.post(url, json=call.body)
+    assert reply.status_code == 200, reply.text
+
+
+# What must be so before the operation has something to do.
+BEFORE: dict[str, Callable[[Scene, "Call"], Awaitable[None]]] = {"remove_group_customers": in_the_group}
 
 
 @dataclass
@@ -256,6 +270,8 @@ async def prepare(operation: Operation, scene: Scene) -> Call:
         for (owner, place), make in BODY_IDS.items():
             if owner == operation.id:
                 put(call.body, place, (await make(scene)).id)
+    if operation.id in BEFORE:
+        await BEFORE[operation.id](scene, call)
     return call
 
 

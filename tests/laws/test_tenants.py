@@ -17,6 +17,7 @@ from app.main import create_app
 from app.tables import metadata
 from tests.factories.people import make_workspace
 from tests.laws.contract import Operation, Spot, operations
+from tests.laws.guard import GUARD
 from tests.laws.registry import (
     BODY_IDS,
     MAKERS,
@@ -153,7 +154,8 @@ def keeps_secrets(reply: httpx.Response, theirs: Scene, sent: str) -> None:
 def forgetful() -> Iterator[None]:
     """The product without its second wall: no ORM statement names the tenant."""
     event.remove(TenantSession, "do_orm_execute", db._name_the_tenant_again)
-    yield
+    with GUARD.suspended():
+        yield
     event.listen(TenantSession, "do_orm_execute", db._name_the_tenant_again)
 
 
@@ -196,7 +198,8 @@ async def test_the_matrix_has_teeth(unwalled: Neighbours) -> None:
     foreign = await prepare(operation, unwalled.theirs)
     event.remove(TenantSession, "do_orm_execute", db._name_the_tenant_again)
     try:
-        reply = await send(operation, unwalled.mine.client, foreign)
+        with GUARD.suspended():
+            reply = await send(operation, unwalled.mine.client, foreign)
     finally:
         event.listen(TenantSession, "do_orm_execute", db._name_the_tenant_again)
     assert reply.status_code == 200

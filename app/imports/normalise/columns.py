@@ -144,7 +144,7 @@ def _plain(cell: Cell) -> Any:
         raise BadValue(
             "number_damaged",
             "Số dài quá 15 chữ số đã bị bảng tính làm tròn; hãy định dạng cột là Văn bản rồi nhập lại",
-            "The spreadsheet has rounded this number of more than 15 digits; format the column as text and type it anew",
+            "The spreadsheet has rounded this number of more than 15 digits; format the column as text, type it anew",
         )
     if isinstance(cell, time):
         return cell.strftime("%H:%M:%S" if cell.second else "%H:%M")

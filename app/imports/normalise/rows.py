@@ -37,13 +37,15 @@ class Normaliser:
 
     def chunk(self, rows: list[Row]) -> tuple[Batch, Seen, bytes]:
         """The staging rows of a chunk, and what the chunk adds to the memory of the file."""
+        given = len(rows)
         rows = [row for row in rows if row[0] >= self._plan.start_row]
         if not rows:
-            return Batch(0, 0, 0, 0, 0, 0, 0, []), Seen({}, []), b""
+            return Batch(given, 0, 0, 0, 0, 0, 0, 0, []), Seen({}, []), b""
         work = _Chunk(rows, self._columns)
         seen = self._decide(work)
         lines = [*self._written(work), *self._others(work)]
         batch = Batch(
+            given=given,
             low=rows[0][0],
             high=rows[-1][0],
             rows=len(rows),
@@ -76,6 +78,7 @@ class Normaliser:
                     phones[phone] = seen.phones[phone] = number
                 work.lead(index, phone)
             elif in_file == "update":
+                assert phone is not None
                 work.follow(index, phone, first, clear=self._plan.clear)
             else:
                 note = self._column_note(place, index, work, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def _list_parts(file: BinaryIO, limits: Limits) -> dict[str, Part]:
     try:
         with zipfile.ZipFile(file) as directory:
             entries = directory.infolist()
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, NotImplementedError, OSError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, struct.error, LookupError, EOFError):
         raise Unreadable("file_corrupt", reason="bad_zip") from None
     if len(entries) > limits.zip_entries:
         raise Unreadable("file_hostile", reason="too_many_entries", limit=limits.zip_entries)

@@ -24,7 +24,7 @@ _BLOCK = 1 << 20
 _SNIFF_CHARS = 256 << 10
 _SNIFF_RECORDS = 200
 _HIGH_BYTES_KEPT = 1 << 20
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _CONTROLS = bytes(set(range(32)) - {0x09, 0x0A, 0x0D, 0x0C, 0x1A})
 _FEW = 0.01
 _RAGGED_SHOWN = 20

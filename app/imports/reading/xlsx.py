@@ -100,7 +100,7 @@ def _refuse_kind(archive: Archive) -> None:
 def _tags(archive: Archive, name: str) -> list[tuple[str, dict[str, str]]]:
     """The start tags of a small part, names without their prefix."""
     data = archive.read(archive.parts[name])
-    refuse_doctype(data[:HEAD_BYTES], name)
+    refuse_doctype(data, name)
     found: list[tuple[str, dict[str, str]]] = []
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda tag, attributes: found.append((tag.rpartition(":")[2], attributes))
@@ -117,7 +117,7 @@ def _scan(archive: Archive, sheets: list[_Sheet], limits: Limits) -> dict[int, S
         if name.endswith("sharedstrings.xml"):
             scan_strings(archive.unpack(part), name)
         elif name.endswith("styles.xml"):
-            refuse_doctype(archive.read(part)[:HEAD_BYTES], name)
+            refuse_doctype(archive.read(part), name)
         elif name.endswith((".xml", ".rels")) and "/worksheets/sheet" not in name:
             refuse_doctype(_head(archive, part), name)
     facts = {

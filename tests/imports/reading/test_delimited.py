@@ -84,6 +84,12 @@ def test_separator_line_of_excel_is_honoured_and_is_no_row(tmp_path: Path) -> No
     assert sheets[0] == [(1, ["Họ tên", "Ghi chú"]), (2, ["An", "a;b;c"])]
 
 
+def test_a_first_row_that_only_resembles_the_separator_line_is_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("sep=abc,SĐT\nAn,0912345678\n")
+    assert only_rows(path)[0] == (1, ["sep=abc", "SĐT"])
+
+
 def test_quoted_line_breaks_blank_lines_and_ragged_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('Họ tên,Ghi chú\n\nAn,"hai\ndòng, ""trích"""\nBình\nChi,x,thừa\n\n', newline="")

@@ -43,7 +43,7 @@ _VALUES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.lists(_VALUES, max_size=6), min_size=1, max_size=8),
     top=st.integers(0, 5),
@@ -96,12 +96,12 @@ def _canonical(value: object) -> object:
 
 
 async def test_customer_list_arrives_whole(tmp_path: Path) -> None:
-    path = customers_xlsx(tmp_path / "a.xlsx", 12_345, seed=3)
+    path = customers_xlsx(tmp_path / "a.xlsx", 4_321, seed=3)
     book, sheets = await read_apart(path)
-    expected = [[made["name"], made["phone"], made["email"], made["birthday"]] for made in customers(12_345, seed=3)]
+    expected = [[made["name"], made["phone"], made["email"], made["birthday"]] for made in customers(4_321, seed=3)]
     assert [cells[:4] for _, cells in sheets[0][1:]] == expected
-    assert [number for number, _ in sheets[0]] == list(range(1, 12_347))
-    assert (book.sheets[0].rows, book.sheets[0].columns, book.previews[0].header_row) == (12_346, 13, 1)
+    assert [number for number, _ in sheets[0]] == list(range(1, 4_323))
+    assert (book.sheets[0].rows, book.sheets[0].columns, book.previews[0].header_row) == (4_322, 13, 1)
 
 
 def test_shared_strings_and_csv_hold_the_same(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_dates_of_both_epochs_and_times(tmp_path: Path) -> None:
 
 
 def test_numbers_keep_their_digits_or_say_so(tmp_path: Path) -> None:
-    values = [912_345_678, 84_912_345_678, 999_999_999_999_999, 1_234_567_890_123_456, 1.25, "0912345678", "00079"]
+    values = [94_321_678, 84_94_321_678, 999_999_999_999_999, 1_234_567_890_123_456, 1.25, "0912345678", "00079"]
     book, sheets = read_here(write_zip(tmp_path / "a.xlsx", xlsx_parts(table([list("abcdefg"), values]))))
     cells = sheets[0][1][1]
     assert cells == [*values[:3], DamagedNumber("1234567890123456"), *values[4:]]

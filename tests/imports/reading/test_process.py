@@ -96,7 +96,7 @@ async def test_an_error_of_the_caller_is_passed_on_and_ends_the_process(tmp_path
         raise TimeoutError("the caller's own")
 
     with pytest.raises(TimeoutError, match="the caller's own"):
-        await read(customers_csv(tmp_path / "a.csv", 30_000), filename="a.csv", on_chunk=refuse, chunk_rows=100)
+        await read(customers_csv(tmp_path / "a.csv", 3_000), filename="a.csv", on_chunk=refuse, chunk_rows=100)
     assert list(_readers()) == []
 
 

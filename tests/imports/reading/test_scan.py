@@ -38,7 +38,7 @@ def _exact(xml: bytes, limits: Limits) -> str | None:
 _PLACES = st.tuples(st.integers(1, 70), st.integers(1, 6_000))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(places=st.lists(_PLACES, max_size=30), size=st.integers(1, 400), styled=st.booleans())
 def test_quick_scan_is_never_more_lenient(places: list[tuple[int, int]], size: int, styled: bool) -> None:
     cells = "".join(
@@ -49,7 +49,7 @@ def test_quick_scan_is_never_more_lenient(places: list[tuple[int, int]], size: i
         assert not _quick(xml, size, SMALL)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rows=st.integers(1, 40), columns=st.integers(1, 25), size=st.integers(1, 5_000))
 def test_ordinary_sheets_need_no_second_look(rows: int, columns: int, size: int) -> None:
     limits = Limits(rows=5_000, columns=60, area=60_000, cells=2_000)

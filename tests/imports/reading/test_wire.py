@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.imports.reading import Cell, DamagedNumber, decode_chunk
@@ -22,7 +22,10 @@ _PACKED = st.one_of(
 _PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.text())
 
 
-@given(rows=st.lists(st.tuples(st.integers(1, 1_048_576), st.lists(st.one_of(_PACKED, _PLAIN)))))
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 1_048_576), st.lists(st.one_of(_PACKED, _PLAIN), max_size=8)), max_size=8)
+)
 def test_round_trip(rows: list[tuple[int, list[Cell]]]) -> None:
     sent = [
         (n, [pack(c) if isinstance(c, dt.date | dt.time | dt.timedelta | DamagedNumber) else c for c in cells])

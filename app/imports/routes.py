@@ -1,0 +1,119 @@
+"""Imports over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response, UploadFile
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.core.actor import Actor
+from app.core.etag import set_etag
+from app.core.paging import Cursor, Limit
+from app.core.work import CurrentWork, Route, Session
+from app.identity.access import Requires
+from app.imports import queries, service
+from app.imports.schemas import ImportDetailOut, ImportOut, ImportPage, RowPage, RowStatus, StartIn
+from app.jobs.stream import watch
+
+CanImport = Annotated[Actor, Depends(Requires("customers.import"))]
+ENDED = ("succeeded", "failed", "cancelled", "undone", "ready")
+
+router = APIRouter(prefix="/imports", tags=["imports"], route_class=Route)
+
+
+async def _watched(actor: CanImport, session: Session, import_id: UUID) -> UUID:
+    await queries.load(session, actor, import_id)
+    return import_id
+
+
+@router.post("", summary="Upload a file of customers", status_code=201)
+async def create_import(actor: CanImport, work: CurrentWork, response: Response, file: UploadFile) -> ImportDetailOut:
+    """.xlsx or .csv, up to a million rows. The reply is the preview, or `reading` for a file that takes longer:
+    poll it, or watch its events. What cannot be imported is refused with a code."""
+    found = await service.upload(work, actor, file)
+    response.headers["Location"] = f"/api/v1/imports/{found.id}"
+    set_etag(response, found.version)
+    return found
+
+
+@router.get("", summary="List imports")
+async def list_imports(
+    actor: CanImport, session: Session, work: CurrentWork, limit: Limit = 50, cursor: Cursor = None
+) -> ImportPage:
+    """One's own, or everybody's with `jobs.view_all`; the newest first."""
+    return await queries.page(session, actor, limit=limit, cursor=cursor, secret=work.resources.settings.secret)
+
+
+@router.get("/{import_id}", summary="Read an import")
+async def get_import(actor: CanImport, session: Session, response: Response, import_id: UUID) -> ImportDetailOut:
+    """State, counts, preview and choices."""
+    found = await queries.get(session, actor, import_id)
+    set_etag(response, found.version)
+    return found
+
+
+@router.post("/{import_id}/start", summary="Start an import or its dry run", status_code=202)
+async def start_import(actor: CanImport, session: Session, import_id: UUID, body: StartIn) -> ImportDetailOut:
+    """Without a mapping, the proposal of the preview is followed if it has every required field. A start may follow
+    a dry run, an undo, or a run that has written nothing."""
+    return await service.start(session, actor, import_id, body)
+
+
+@router.post("/{import_id}/pause", summary="Pause an import", status_code=202)
+async def pause_import(actor: CanImport, session: Session, import_id: UUID) -> ImportOut:
+    """It stops within a second or so."""
+    return await service.pause(session, actor, import_id)
+
+
+@router.post("/{import_id}/resume", summary="Resume an import", status_code=202)
+async def resume_import(actor: CanImport, session: Session, import_id: UUID) -> ImportOut:
+    """It goes on where it stopped."""
+    return await service.resume(session, actor, import_id)
+
+
+@router.post("/{import_id}/cancel", summary="Cancel an import", status_code=202)
+async def cancel_import(actor: CanImport, session: Session, import_id: UUID) -> ImportOut:
+    """What was written stays; `undo` takes it back."""
+    return await service.cancel(session, actor, import_id)
+
+
+@router.post("/{import_id}/undo", summary="Undo an import", status_code=202)
+async def undo_import(actor: CanImport, session: Session, import_id: UUID) -> ImportOut:
+    """Removes the customers that it created and restores those that it changed. Whoever was changed since is kept,
+    and listed under `rows?status=kept`."""
+    return await service.undo(session, actor, import_id)
+
+
+@router.get("/{import_id}/rows", summary="List the rows of an import")
+async def list_import_rows(
+    actor: CanImport,
+    session: Session,
+    work: CurrentWork,
+    import_id: UUID,
+    status: Annotated[RowStatus | None, Query(description="Only rows with this outcome.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> RowPage:
+    """In the order of the file, each with everything that was wrong with it."""
+    secret = work.resources.settings.secret
+    return await queries.rows_page(
+        session, actor, import_id, status=status, limit=limit, cursor=cursor, secret=secret
+    )  # fmt: skip
+
+
+@router.get("/{import_id}/events", summary="Watch an import", response_class=EventSourceResponse)
+async def watch_import(
+    watched: Annotated[UUID, Depends(_watched)], work: CurrentWork
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-Sent Events: `progress` with the import whenever it has changed, then `end`."""
+    assert work.actor is not None
+    tenant_id = work.actor.tenant_id
+
+    async def read() -> tuple[ImportOut, bool]:
+        async with work.db.transaction(tenant_id) as session:
+            found = await queries.snapshot(session, watched)
+        return found, found.state in ENDED
+
+    async for event in watch(read):
+        yield event

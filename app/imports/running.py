@@ -1,0 +1,272 @@
+"""The job that runs an import: chunk by chunk through the normaliser into the customers.
+
+The next chunk is normalised while the database merges up to two others. A chunk whose phones came in an earlier
+chunk waits for that one. Every chunk's transaction saves the progress with its effect, so that a run which dies
+goes on exactly where it was.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core import counters
+from app.core.clock import now
+from app.core.db import driver, retryable
+from app.core.runner import Done, Failed, Outcome, Retry, Run, Stopped
+from app.customers import registry as registries
+from app.imports import files, queries
+from app.imports.choices import Choices, make_plan
+from app.imports.errors import FilesGone
+from app.imports.finishing import finish
+from app.imports.merge import Collision, Terms, merge
+from app.imports.models import NO_COUNTS, Import
+from app.imports.normalise.parent import Normaliser, NormaliserDied, normaliser
+from app.imports.plan import Batch
+
+MERGES = 2
+ATTEMPTS = 5
+FORGET_ROWS = 50_000
+
+
+async def run_import(run: Run) -> Outcome:
+    """Runs the import or the dry run of the job, as far as its budget goes."""
+    loaded = await _load(run)
+    if isinstance(loaded, Outcome):
+        return loaded
+    if run.progress.get("started") is None:
+        await _forget_rows(run, loaded.import_id)
+        run.progress = {**run.progress, "started": True}
+    try:
+        async with normaliser(loaded.terms.plan) as child:
+            return await _Pipeline(run, loaded).go(child)
+    except NormaliserDied:
+        return Retry(reason="normaliser_died", seconds=1)
+    except FileNotFoundError:
+        return _failed(run, loaded.import_id, FilesGone.code)
+
+
+async def dead(session: AsyncSession, run: Run) -> None:
+    """The attempts are used up."""
+    await finish(session, run.actor, UUID(run.args["import_id"]), "failed", error={"code": "attempts_used_up"})
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    import_id: UUID
+    choices: Choices
+    terms: Terms
+
+
+async def _load(run: Run) -> "_Loaded | Outcome":
+    import_id = UUID(run.args["import_id"])
+    async with run.transaction() as session:
+        moment = now()
+        row = (
+            await session.execute(
+                update(Import)
+                .where(Import.id == import_id)
+                .values(started_at=text("coalesce(started_at, :moment)").bindparams(moment=moment), updated_at=moment)
+                .returning(Import)
+            )
+        ).scalar_one()
+        registry = await registries.load(session)
+    choices = queries.choices_of(row)
+    assert choices is not None
+    plan = make_plan(run.tenant_id, import_id, row.language, choices, registry)
+    if plan is None:
+        return _failed(run, import_id, "mapping_changed")
+    terms = Terms(
+        plan=plan,
+        registry=registry,
+        actor=run.actor,
+        on_duplicate=choices.on_duplicate,
+        sees_all=choices.sees_all,
+        owner_id=choices.owner_id,
+        dry_run=choices.dry_run,
+        take_codes=lambda count: _take_codes(run, count),
+    )
+    return _Loaded(import_id, choices, terms)
+
+
+class _Pipeline:
+    """The chunks on their way, and which of them are done."""
+
+    def __init__(self, run: Run, loaded: _Loaded) -> None:
+        self._run, self._loaded = run, loaded
+        self._merging: dict[int, tuple[Batch, asyncio.Task[None]]] = {}
+        self._checkpoint = asyncio.Lock()
+        # Whether a value is free must not depend on which chunk is quicker.
+        self._width = 1 if loaded.terms.uniques else MERGES
+
+    async def go(self, child: Normaliser) -> Outcome:
+        """Everything that is not done yet, until the end or an interruption."""
+        outcome: Outcome | None = None
+        try:
+            for number in range(self._loaded.choices.chunks):
+                if self._is_done(number):
+                    await child.remember(await self._run.resources.blobs.get(self._name(files.seen, number)))
+                    continue
+                batch, copy = await self._normalise(child, number)
+                await self._make_room(batch)
+                outcome = self._run.interrupted()
+                if outcome is not None:
+                    break
+                task = asyncio.create_task(self._merge(number, batch, copy))
+                self._merging[number] = (batch, task)
+            await self._wait_for(list(self._merging))
+        finally:
+            tasks = [task for _, task in self._merging.values()]
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return self._ended(outcome)
+
+    def _ended(self, outcome: Outcome | None) -> Outcome:
+        import_id, actor = self._loaded.import_id, self._run.actor
+        if outcome is None:
+            counts = self._run.progress.get("counts", NO_COUNTS)
+            return Done(effect=lambda session: finish(session, actor, import_id, "succeeded"), result=counts)
+        if isinstance(outcome, Stopped) and outcome.state == "cancelled":
+            return Stopped(effect=lambda session: finish(session, actor, import_id, "cancelled"), state="cancelled")
+        return outcome
+
+    async def _normalise(self, child: Normaliser, number: int) -> tuple[Batch, bytes]:
+        blobs = self._run.resources.blobs
+        data = await blobs.get(
+            files.chunk(self._run.tenant_id, self._loaded.import_id, self._loaded.choices.sheet, number)
+        )
+        batch, seen, copy = await child.chunk(data)
+        await blobs.put(self._name(files.seen, number), seen)
+        return batch, copy
+
+    async def _make_room(self, batch: Batch) -> None:
+        """Waits until a merge may begin: not too many at once, and none that this one builds upon."""
+        while len(self._merging) >= self._width:
+            await self._wait_for(list(self._merging), all_of_them=False)
+        needed = [
+            number
+            for number, (other, _) in self._merging.items()
+            if any(other.low <= first <= other.high for first in batch.earlier)
+        ]
+        await self._wait_for(needed)
+
+    async def _wait_for(self, numbers: list[int], *, all_of_them: bool = True) -> None:
+        tasks = {self._merging[number][1]: number for number in numbers}
+        if not tasks:
+            return
+        when = asyncio.ALL_COMPLETED if all_of_them else asyncio.FIRST_COMPLETED
+        done, _ = await asyncio.wait(tasks, return_when=when)
+        for task in done:
+            self._merging.pop(tasks[task])
+            task.result()
+
+    async def _merge(self, number: int, batch: Batch, copy: bytes) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._merge_once(number, batch, copy)
+            except Collision:
+                if attempt == ATTEMPTS - 1:
+                    raise
+            except Exception as error:
+                if not retryable(error) or attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                return
+            await asyncio.sleep(0.05 * 2**attempt)
+
+    async def _merge_once(self, number: int, batch: Batch, copy: bytes) -> None:
+        run, before = self._run, None
+        try:
+            async with run.transaction() as session:
+                counts = await merge(session, self._loaded.terms, batch, copy) if batch.rows else {}
+                # Progress grows by one chunk at a time; the fence at the end of the transaction saves it.
+                await self._checkpoint.acquire()
+                before, run.progress = run.progress, self._advanced(number, batch, counts)
+                await self._save_counts(session)
+        except BaseException:
+            if before is not None:
+                run.progress = before
+            raise
+        finally:
+            if before is not None:
+                self._checkpoint.release()
+
+    def _advanced(self, number: int, batch: Batch, found: dict[str, int]) -> dict[str, Any]:
+        progress = self._run.progress
+        done = {*progress.get("ahead", ()), number}
+        following = progress.get("next", 0)
+        while following in done:
+            done.remove(following)
+            following += 1
+        total = progress["total"] - (batch.given - batch.rows)
+        return {
+            **progress,
+            "next": following,
+            "ahead": sorted(done),
+            "done": progress["done"] + batch.rows,
+            "total": total,
+            "counts": _sum(progress.get("counts", NO_COUNTS), found),
+        }
+
+    async def _save_counts(self, session: AsyncSession) -> None:
+        written = not self._loaded.terms.dry_run
+        await (await driver(session)).execute(
+            "UPDATE crm.import SET counts = $3::text::jsonb, written = written OR $4, updated_at = $5 "
+            "WHERE tenant_id = $1 AND id = $2",
+            self._run.tenant_id, self._loaded.import_id, _json(self._run.progress["counts"]),
+            written and self._has_written(), now(),
+        )  # fmt: skip
+
+    def _has_written(self) -> bool:
+        counts = self._run.progress["counts"]
+        return bool(counts["created"] + counts["updated"] - counts["unchanged"])
+
+    def _is_done(self, number: int) -> bool:
+        progress = self._run.progress
+        return number < progress.get("next", 0) or number in progress.get("ahead", ())
+
+    def _name(self, name: Callable[[UUID, UUID, int, int], str], number: int) -> str:
+        return name(self._run.tenant_id, self._loaded.import_id, self._run.args["run"], number)
+
+
+async def _take_codes(run: Run, count: int) -> int:
+    """In a transaction of its own: the counter's row must not stay locked while a chunk is merged."""
+    async with run.resources.db.transaction(run.tenant_id) as session:
+        return await counters.take_range(session, "customer", count)
+
+
+async def _forget_rows(run: Run, import_id: UUID) -> None:
+    """Deletes what an earlier dry run, or a run that was undone, noted about the rows."""
+    while True:
+        async with run.transaction() as session:
+            status = await (await driver(session)).execute(
+                """
+                DELETE FROM crm.import_row WHERE tenant_id = $1 AND import_id = $2 AND n <= (
+                    SELECT max(n) FROM (
+                        SELECT n FROM crm.import_row WHERE tenant_id = $1 AND import_id = $2 ORDER BY n LIMIT $3
+                    ) AS first)
+                """,
+                run.tenant_id, import_id, FORGET_ROWS,
+            )  # fmt: skip
+        if int(status.rpartition(" ")[2]) < FORGET_ROWS:
+            return
+
+
+def _failed(run: Run, import_id: UUID, code: str) -> Failed:
+    return Failed(
+        effect=lambda session: finish(session, run.actor, import_id, "failed", error={"code": code}), code=code
+    )
+
+
+def _sum(counts: dict[str, int], found: dict[str, int]) -> dict[str, int]:
+    """The counts with a chunk's statuses added; `unchanged` is a part of updated."""
+    added = {**found, "rows": sum(found.values()), "updated": found.get("updated", 0) + found.get("unchanged", 0)}
+    return {key: counts[key] + added.get(key, 0) for key in NO_COUNTS}
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

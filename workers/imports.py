@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 
 from app.core.runner import Handler
-from app.imports import reading_job, running
+from app.imports import reading_job, running, undoing
+from app.imports.report import job as reporting
 
 HANDLERS: Mapping[str, Handler] = {
     "imports.read": Handler(reading_job.read, reading_job.dead),
     "imports.run": Handler(running.run_import, running.dead),
+    "imports.undo": Handler(undoing.undo_import, undoing.dead),
+    "imports.report": Handler(reporting.report),
 }

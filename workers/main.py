@@ -18,6 +18,7 @@ from app.core.log import logger
 from app.core.resources import Resources, open_resources
 from app.core.runner import Handler, Runner
 from app.core.settings import Settings
+from app.core.tasks import end
 from workers.handlers import HANDLERS
 from workers.housekeeping import keep_house
 
@@ -44,9 +45,7 @@ class WorkerProcess:
         for bell in self._bells:
             bell.allow_pick_jobs = False
         await self.runner.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await asyncio.gather(*(_close(bell) for bell in self._bells))
 
     async def _listen(self, queue: Queue) -> None:
@@ -88,10 +87,7 @@ class WorkerProcess:
 
 async def _close(bell: Worker) -> None:
     """Ends an arq worker. Its own close() waits for Valkey, and raises CancelledError when a ring was in hand."""
-    tasks = list(bell.tasks.values())
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end(*bell.tasks.values(), *([bell.main_task] if bell.main_task else []))
     with suppress(Exception):
         await asyncio.wait_for(bell.pool.aclose(close_connection_pool=True), 1)
 

@@ -17,6 +17,7 @@ T = TypeVar("T")
 async def bump(session: AsyncSession) -> None:
     """Says that the configuration changed; to be called in the transaction that changes it."""
     await counters.take(session, NAME)
+    session.info["configuring"] = True
 
 
 async def version(connection: asyncpg.Connection, tenant_id: UUID) -> int:
@@ -38,6 +39,9 @@ class PerWorkspace(Generic[T]):
         """The value for the session's workspace."""
         tenant_id = tenant_of(session)
         current = await version(await driver(session), tenant_id)
+        if session.info.get("configuring"):
+            # The version in sight is this transaction's own: others must not get it before it has committed.
+            return await self._build(session, current)
         return self._fresh(tenant_id, current) or self._keep_it(tenant_id, current, await self._build(session, current))
 
     async def read(self, connection: asyncpg.Connection, db: Database, tenant_id: UUID) -> T:

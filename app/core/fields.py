@@ -25,7 +25,7 @@ LINK = re.compile(r"https?://[^\s<>\"]{1,2000}", re.I)
 YES = frozenset(("1", "true", "yes", "y", "co", "x", "dung", "v"))
 NO = frozenset(("0", "false", "no", "n", "khong", "sai"))
 GENDERS = {"nam": "male", "male": "male", "m": "male", "nu": "female", "female": "female", "f": "female",
-           "khac": "other", "other": "other", "anh": "male", "ong": "male", "chi": "female", "ba": "female"}  # fmt: skip
+           "khac": "other", "other": "other", "anh": "male", "ong": "male", "chi": "female"}  # fmt: skip
 MAX_NUMBER = 10**15
 
 

@@ -23,6 +23,7 @@ from app.core.db import retryable, server_away
 from app.core.jobs import LIVE, QUEUES, Job, Queue, ring_after_commit
 from app.core.log import fault, logger
 from app.core.resources import Resources
+from app.core.tasks import end
 
 BUDGET = 25.0
 SWEEP_EVERY = 5.0
@@ -128,15 +129,19 @@ class Run:
         Raises:
             LeaseLost: instead of committing.
         """
+        saved = self._saved
         try:
             async with self.resources.db.transaction(self.tenant_id) as session:
                 yield session
+                saved = deepcopy(self.progress)
                 await self._fence(session, **self.unsaved())
         except BaseException:
             self.progress = deepcopy(self._saved)
             raise
-        if self.unsaved():
-            self.attempt, self._saved = 0, deepcopy(self.progress)
+        if saved != self._saved:
+            self.attempt, self._saved = 0, saved
+        # Another transaction of the same run may have failed meanwhile, and taken back what this one has committed.
+        self.progress = deepcopy(saved)
 
     def unsaved(self) -> dict[str, Any]:
         """What a checkpoint must write: new progress, which also takes the attempts back."""
@@ -321,9 +326,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 -- a handler's fault is counted, and ends in `dead`
             return _fault(run, error)
         finally:
-            work.cancel()
-            beat.cancel()
-            await asyncio.gather(work, beat, return_exceptions=True)
+            await end(work, beat)
 
     async def _claim(self, tenant_id: UUID, job_id: UUID) -> Run | None:
         token = new_id()

@@ -34,7 +34,7 @@ BUILT_IN: tuple[Field, ...] = (
     Field("birthday", "Ngày sinh", "Birthday", "date", 4, column="birthday",
           aliases=("sinh nhật", "ns", "ngày tháng năm sinh", "birth date", "date of birth", "dob", "ngày sinh nhật")),
     Field("province", "Tỉnh/Thành phố", "Province", "province", 5, column="province",
-          aliases=("tỉnh", "thành phố", "tỉnh thành", "tỉnh/thành", "tp", "tỉnh thành phố", "city", "tỉnh/tp", "tinh tp",
+          aliases=("tỉnh", "thành phố", "tỉnh thành", "tỉnh/thành", "tp", "tỉnh thành phố", "city", "tỉnh/tp",
                    "khu vực")),
     Field("gender", "Giới tính", "Gender", "gender", 6, column="gender", choices=("male", "female", "other"),
           aliases=("gt", "phái", "sex", "nam/nữ")),

@@ -14,7 +14,7 @@ from app.core import counters
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import driver, on_conflict
-from app.core.errors import NotFound, Stale
+from app.core.errors import Conflict, NotFound, Stale
 from app.core.events import COLUMNS as EVENT_COLUMNS
 from app.core.events import record
 from app.core.events import values as values_of_event
@@ -165,7 +165,8 @@ def changed(registry: Registry, before: Mapping[str, Any], values: Values) -> di
     changes: dict[str, tuple[Any, Any]] = {}
     for key, after in values.shown.items():
         was = shown_value(registry, before, key)
-        if was != after:
+        # Groups have no order: naming the same ones otherwise changes nothing.
+        if (sorted(was or ()) != sorted(after or ())) if key == "groups" else was != after:
             changes[key] = (was, after)
     return changes
 
@@ -230,13 +231,13 @@ async def _refuse_taken_phone(session: AsyncSession, actor: Actor, customer_id: 
 async def _join(session: AsyncSession, customer_id: UUID, groups: list[Group]) -> None:
     if groups:
         tenant_id, moment = session.info["tenant_id"], now()
-        await session.execute(
-            insert(GroupMember),
-            [
-                {"tenant_id": tenant_id, "group_id": group.id, "customer_id": customer_id, "added_at": moment}
-                for group in groups
-            ],
-        )
+        rows = [
+            {"tenant_id": tenant_id, "group_id": group.id, "customer_id": customer_id, "added_at": moment}
+            for group in groups
+        ]
+        # A group may be deleted in the very moment that a customer joins it.
+        with on_conflict({"group_member_group_fk": Conflict}):
+            await session.execute(insert(GroupMember), rows)
 
 
 async def _claim_unique(session: AsyncSession, registry: Registry, customer_id: UUID, values: Values) -> None:

@@ -87,8 +87,8 @@ async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: ra
         "VALUES ($1, $2, array_to_tsvector($3::text[]), $4)",
         words,
     )
-    await raw.copy_records_to_table("group_member", schema_name="crm", records=members,
-                                    columns=("tenant_id", "group_id", "customer_id", "added_at", "batch_id"))  # fmt: skip
+    columns = ("tenant_id", "group_id", "customer_id", "added_at", "batch_id")
+    await raw.copy_records_to_table("group_member", schema_name="crm", records=members, columns=columns)
     await raw.copy_records_to_table("event", schema_name="crm", records=events, columns=EVENT_COLUMNS)
 
 

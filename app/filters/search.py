@@ -34,15 +34,33 @@ class Sql:
 
 @dataclass(frozen=True)
 class Entity:
-    """What can be searched: a table under the alias `c`, and the joins that predicates may name."""
+    """What can be searched: a table, named `c` in predicates, and its side table of words, named `s`."""
 
     table: str
-    joins: str = ""
+    words: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows: the caller's visibility, further predicates, and one on the words."""
+
+    visible: str
+    where: Sequence[str]
+    match: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of them: the expressions to be named in a cursor, the order, and how many."""
+
+    keys: Sequence[str]
+    order: str
+    limit: int
 
     @property
-    def source(self) -> str:
-        """The FROM clause."""
-        return f"{self.table} c {self.joins}"
+    def columns(self) -> str:
+        """The id and the keys as a column list."""
+        return ", ".join(["c.id", *(f"{key} AS key{number}" for number, key in enumerate(self.keys))])
 
 
 class Door:
@@ -51,38 +69,33 @@ class Door:
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
 
-    async def page(
-        self,
-        entity: Entity,
-        sql: Sql,
-        *,
-        visible: str,
-        where: Sequence[str],
-        keys: Sequence[str],
-        order: str,
-        limit: int,
-    ) -> list[asyncpg.Record]:
-        """Rows of (id, *sort keys), in order. `keys` are expressions to be named in a cursor."""
-        columns = ", ".join(["c.id", *(f"{key} AS key{number}" for number, key in enumerate(keys))])
-        statement = (
-            f"SELECT {columns} FROM {entity.source} WHERE {_root(visible, where)} ORDER BY {order} LIMIT {limit:d}"
-        )
+    async def page(self, entity: Entity, sql: Sql, wanted: Wanted, part: Part) -> list[asyncpg.Record]:
+        """Rows of (id, *sort keys), in order."""
+        statement = f"{_found(entity, wanted, part.columns)} ORDER BY {part.order} LIMIT {part.limit:d}"
         found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
         return found
 
-    async def count(
-        self, entity: Entity, sql: Sql, *, visible: str, where: Sequence[str], cap: int | None = None
-    ) -> int:
+    async def walk(self, entity: Entity, sql: Sql, wanted: Wanted, part: Part, *, steps: int) -> list[asyncpg.Record]:
+        """Like `page`, but looks only at the first `steps` rows of the order: the short way to common words."""
+        statement = f"""
+        SELECT {part.columns} FROM (
+            SELECT c.id, c.created_at FROM {entity.table} c WHERE {_root(wanted)} ORDER BY {part.order} LIMIT {steps:d}
+        ) AS c JOIN {entity.words} s ON s.tenant_id = $1 AND s.id = c.id
+        WHERE {wanted.match} ORDER BY {part.order} LIMIT {part.limit:d}
+        """
+        found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
+        return found
+
+    async def count(self, entity: Entity, sql: Sql, wanted: Wanted, *, cap: int | None = None) -> int:
         """How many there are; never more than `cap` when one is given."""
-        inner = f"SELECT 1 FROM {entity.source} WHERE {_root(visible, where)}"
-        limited = f"{inner} LIMIT {cap:d}" if cap is not None else inner
-        counted: int = await self._connection.fetchval(f"SELECT count(*) FROM ({limited}) AS found", *sql.args)
+        limit = f"LIMIT {cap:d}" if cap is not None else ""
+        statement = f"SELECT count(*) FROM ({_found(entity, wanted, '1')} {limit}) AS found"
+        counted: int = await self._connection.fetchval(statement, *sql.args)
         return counted
 
-    async def estimate(self, entity: Entity, sql: Sql, *, visible: str, where: Sequence[str]) -> int:
+    async def estimate(self, entity: Entity, sql: Sql, wanted: Wanted) -> int:
         """The planner's guess of how many there are."""
-        inner = f"SELECT 1 FROM {entity.source} WHERE {_root(visible, where)}"
-        plan: str = await self._connection.fetchval(f"EXPLAIN (FORMAT JSON) {inner}", *sql.args)
+        plan: str = await self._connection.fetchval(f"EXPLAIN (FORMAT JSON) {_found(entity, wanted, '1')}", *sql.args)
         return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
 
 
@@ -98,5 +111,18 @@ async def door(connection: asyncpg.Connection) -> AsyncIterator[Door]:
             await connection.execute("SET LOCAL ROLE NONE")
 
 
-def _root(visible: str, where: Sequence[str]) -> str:
-    return " AND ".join(["c.tenant_id = $1", f"({visible})", *(f"({predicate})" for predicate in where)])
+def _found(entity: Entity, wanted: Wanted, columns: str) -> str:
+    """The rows that fit. Words are matched first, as a set: the planner takes a rare beginning of a word for a common
+    one, and would walk through everybody to find nobody (2 s at a million rows; 10 ms this way)."""
+    if not wanted.match:
+        return f"SELECT {columns} FROM {entity.table} c WHERE {_root(wanted)}"
+    return f"""
+    SELECT {columns} FROM (
+        WITH matched AS MATERIALIZED (SELECT s.id FROM {entity.words} s WHERE s.tenant_id = $1 AND ({wanted.match}))
+        SELECT id FROM matched
+    ) AS m JOIN {entity.table} c ON c.tenant_id = $1 AND c.id = m.id WHERE {_root(wanted)}
+    """
+
+
+def _root(wanted: Wanted) -> str:
+    return " AND ".join(["c.tenant_id = $1", f"({wanted.visible})", *(f"({one})" for one in wanted.where)])

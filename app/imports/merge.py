@@ -16,6 +16,7 @@ from app.core.actor import Actor
 from app.core.clock import now
 from app.core.db import driver
 from app.core.fields import Field
+from app.customers.errors import PhoneTaken, ValueTaken
 from app.customers.registry import Registry
 from app.customers.words import phone_tail, search_words
 from app.imports import merge_sql as sql
@@ -89,7 +90,7 @@ async def merge(session: AsyncSession, terms: Terms, batch: Batch, copy: bytes) 
 async def write_words(
     connection: asyncpg.Connection,
     tenant_id: UUID,
-    rows: list[tuple[UUID, str, str | None, str, str | None, str | None]],
+    rows: list[Found],
 ) -> None:
     """Writes anew what a search box finds customers by; rows are (id, name, email, code, tax code, phone)."""
     words, tails = await asyncio.to_thread(_words, rows)

@@ -21,6 +21,7 @@ BY_ID = "JOIN crm.customer c ON c.tenant_id = $1 AND c.id = s.id"
 # The customer was made by an earlier row of the same file: it counts as the file's own.
 OWN = """EXISTS (SELECT 1 FROM crm.import_row r WHERE r.tenant_id = $1 AND r.import_id = $2
     AND (r.n = s.first_n OR r.first_n = s.first_n) AND r.status = 'created')"""
+FOUND_BY = ("name", "email", "code", "tax_code", "phone")
 # jsonb_build_object takes a hundred arguments.
 PAIRS = 40
 
@@ -297,7 +298,7 @@ def update_customers(statement: Statement, difference: Difference, actor: Sequen
     Answers (pairs, rows to be searched anew as [id, name, email, code, tax_code, phone]).
     """
     kind, actor_id, name = (statement.arg(value) for value in actor)
-    row = ", ".join(["p.id", *(difference.current(one) for one in ("name", "email", "code", "tax_code", "phone"))])
+    row = ", ".join(["p.id", *(difference.current(one) for one in FOUND_BY)])
     return f"""
     WITH compared AS MATERIALIZED (
         SELECT s.n, s.id AS event_id, s.first_n, c.id, c.version, {difference.pairs()}

@@ -1,22 +1,31 @@
 """Imports over HTTP."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response, UploadFile
+from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.core.actor import Actor
 from app.core.etag import set_etag
 from app.core.paging import Cursor, Limit
 from app.core.work import CurrentWork, Route, Session
+from app.customers import registry as registries
 from app.identity.access import Requires
 from app.imports import queries, service
+from app.imports.downloading import open_result
 from app.imports.schemas import ImportDetailOut, ImportOut, ImportPage, RowPage, RowStatus, StartIn
+from app.imports.template import template
 from app.jobs.stream import watch
 
 CanImport = Annotated[Actor, Depends(Requires("customers.import"))]
+XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSX: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", "content": {XLSX_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+}
 ENDED = ("succeeded", "failed", "cancelled", "undone", "ready")
 
 router = APIRouter(prefix="/imports", tags=["imports"], route_class=Route)
@@ -43,6 +52,14 @@ async def list_imports(
 ) -> ImportPage:
     """One's own, or everybody's with `jobs.view_all`; the newest first."""
     return await queries.page(session, actor, limit=limit, cursor=cursor, secret=work.resources.settings.secret)
+
+
+@router.get("/template", summary="Download the template", response_class=Response, responses=XLSX)
+async def get_import_template(_actor: CanImport, session: Session) -> Response:
+    """An .xlsx with a column for every field of the workspace, lists to choose from, and an example that is not
+    imported. Filled in and uploaded, it needs no mapping."""
+    content = await template(await registries.load(session))
+    return Response(content, media_type=XLSX_TYPE, headers=_attachment("mau-nhap-khach-hang.xlsx"))
 
 
 @router.get("/{import_id}", summary="Read an import")
@@ -102,6 +119,14 @@ async def list_import_rows(
     )  # fmt: skip
 
 
+@router.get("/{import_id}/result", summary="Download the result file", response_class=Response, responses=XLSX)
+async def get_import_result(actor: CanImport, work: CurrentWork, import_id: UUID) -> StreamingResponse:
+    """The rows of the upload as .xlsx, each with its status and the reason for it. Text stays text: nothing in it can
+    become a formula."""
+    name, content = await open_result(work, actor, import_id)
+    return StreamingResponse(content, media_type=XLSX_TYPE, headers=_attachment(name))
+
+
 @router.get("/{import_id}/events", summary="Watch an import", response_class=EventSourceResponse)
 async def watch_import(
     watched: Annotated[UUID, Depends(_watched)], work: CurrentWork
@@ -117,3 +142,7 @@ async def watch_import(
 
     async for event in watch(read):
         yield event
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}

@@ -100,7 +100,7 @@ class _Pipeline:
     def __init__(self, run: Run, loaded: _Loaded) -> None:
         self._run, self._loaded = run, loaded
         self._merging: dict[int, tuple[Batch, asyncio.Task[None]]] = {}
-        self._checkpoint = asyncio.Lock()
+        self._checkpoint, self._progress = asyncio.Lock(), run.progress
         # Whether a value is free must not depend on which chunk is quicker.
         self._width = 1 if loaded.terms.uniques else MERGES
 
@@ -122,13 +122,16 @@ class _Pipeline:
             await self._wait_for(list(self._merging))
         finally:
             tasks = [task for _, task in self._merging.values()]
+            for task in tasks:
+                task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._run.progress = self._progress
         return self._ended(outcome)
 
     def _ended(self, outcome: Outcome | None) -> Outcome:
         import_id, actor = self._loaded.import_id, self._run.actor
         if outcome is None:
-            counts = self._run.progress.get("counts", NO_COUNTS)
+            counts = self._progress.get("counts", NO_COUNTS)
             return Done(effect=lambda session: finish(session, actor, import_id, "succeeded"), result=counts)
         if isinstance(outcome, Stopped) and outcome.state == "cancelled":
             return Stopped(effect=lambda session: finish(session, actor, import_id, "cancelled"), state="cancelled")
@@ -179,62 +182,55 @@ class _Pipeline:
             await asyncio.sleep(0.05 * 2**attempt)
 
     async def _merge_once(self, number: int, batch: Batch, copy: bytes) -> None:
-        run, before = self._run, None
+        run, held, progress = self._run, False, self._progress
         try:
             async with run.transaction() as session:
                 counts = await merge(session, self._loaded.terms, batch, copy) if batch.rows else {}
-                # Progress grows by one chunk at a time; the fence at the end of the transaction saves it.
+                # Progress grows by one chunk at a time, and here stands what has been committed: a merge beside this
+                # one that fails makes the run forget the progress in memory.
                 await self._checkpoint.acquire()
-                before, run.progress = run.progress, self._advanced(number, batch, counts)
-                await self._save_counts(session)
-        except BaseException:
-            if before is not None:
-                run.progress = before
-            raise
+                held, progress = True, self._advanced(number, batch, counts)
+                await self._save_counts(session, progress["counts"])
+                run.progress = progress
+            self._progress = progress
         finally:
-            if before is not None:
+            if held:
                 self._checkpoint.release()
 
     def _advanced(self, number: int, batch: Batch, found: dict[str, int]) -> dict[str, Any]:
-        progress = self._run.progress
+        progress = self._progress
         done = {*progress.get("ahead", ()), number}
         following = progress.get("next", 0)
         while following in done:
             done.remove(following)
             following += 1
-        total = progress["total"] - (batch.given - batch.rows)
         return {
             **progress,
             "next": following,
             "ahead": sorted(done),
             "done": progress["done"] + batch.rows,
-            "total": total,
+            "total": progress["total"] - (batch.given - batch.rows),
             "counts": _sum(progress.get("counts", NO_COUNTS), found),
         }
 
-    async def _save_counts(self, session: AsyncSession) -> None:
-        written = not self._loaded.terms.dry_run
+    async def _save_counts(self, session: AsyncSession, counts: dict[str, int]) -> None:
+        changed = counts["created"] + counts["updated"] - counts["unchanged"]
+        written = bool(changed) and not self._loaded.terms.dry_run
         await (await driver(session)).execute(
             "UPDATE crm.import SET counts = $3::text::jsonb, written = written OR $4, updated_at = $5 "
             "WHERE tenant_id = $1 AND id = $2",
-            self._run.tenant_id, self._loaded.import_id, _json(self._run.progress["counts"]),
-            written and self._has_written(), now(),
+            self._run.tenant_id, self._loaded.import_id, _json(counts), written, now(),
         )  # fmt: skip
 
-    def _has_written(self) -> bool:
-        counts = self._run.progress["counts"]
-        return bool(counts["created"] + counts["updated"] - counts["unchanged"])
-
     def _is_done(self, number: int) -> bool:
-        progress = self._run.progress
-        return number < progress.get("next", 0) or number in progress.get("ahead", ())
+        return number < self._progress.get("next", 0) or number in self._progress.get("ahead", ())
 
     def _name(self, name: Callable[[UUID, UUID, int, int], str], number: int) -> str:
         return name(self._run.tenant_id, self._loaded.import_id, self._run.args["run"], number)
 
 
 async def _take_codes(run: Run, count: int) -> int:
-    """In a transaction of its own: the counter's row must not stay locked while a chunk is merged."""
+    """In a transaction of its own: the counter must not stay locked while a chunk is merged."""
     async with run.resources.db.transaction(run.tenant_id) as session:
         return await counters.take_range(session, "customer", count)
 

@@ -69,6 +69,9 @@ SELECT count(*) FROM crm.customer c
 JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = $3::uuid AND u.value = c.attributes ->> $4::text
 WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND u.customer_id <> c.id
 """
+SAVE_COUNTS = """
+UPDATE crm.import SET undo_counts = $3::text::jsonb, updated_at = $4 WHERE tenant_id = $1 AND id = $2
+"""
 CASTS = {"birthday": "date", "source_id": "uuid", "customer_type_id": "uuid", "relationship_id": "uuid",
          "owner_id": "uuid"}  # fmt: skip
 
@@ -179,14 +182,16 @@ class _Range:
         )
         statement.sql = f"""
         WITH t AS MATERIALIZED ({TOUCHED}), gone AS (
-            UPDATE crm.customer c SET deleted_at = $5::timestamptz, version = c.version + 1, updated_at = $5::timestamptz
+            UPDATE crm.customer c
+            SET deleted_at = $5::timestamptz, version = c.version + 1, updated_at = $5::timestamptz
             FROM t WHERE c.tenant_id = $1 AND c.id = t.customer_id AND t.created AND c.version = t.version_after
               AND c.deleted_at IS NULL
             RETURNING c.id
         )
         INSERT INTO crm.event ({EVENT_COLUMNS})
         SELECT $1, ({events}::uuid[])[row_number() OVER (ORDER BY gone.id)], $5::timestamptz, 'customer.deleted',
-               'customer', gone.id, {kind}::text, {actor_id}::uuid, {name}::text, $2, '{{}}'::jsonb, '{{"undo": true}}'::jsonb
+               'customer', gone.id, {kind}::text, {actor_id}::uuid, {name}::text, $2, '{{}}'::jsonb,
+               '{{"undo": true}}'::jsonb
         FROM gone RETURNING subject_id
         """
         return statement
@@ -200,7 +205,9 @@ class _Range:
         kind, actor_id, name, events = (
             statement.arg(value) for value in (run.actor.kind, run.actor.id, run.actor.name, ids)
         )
-        found = ", ".join(["p.id", *(difference.current(one) for one in ("name", "email", "code", "tax_code", "phone"))])
+        found = ", ".join(
+            ["p.id", *(difference.current(one) for one in ("name", "email", "code", "tax_code", "phone"))]
+        )
         statement.sql = f"""
         WITH p AS MATERIALIZED (
             SELECT c.id, c.version, {difference.pairs()}, row_number() OVER (ORDER BY c.id) AS place
@@ -232,8 +239,7 @@ async def _undo_range(run: Run, part: _Range) -> bool:
                 done = min(before.get("done", 0) + STEP, before.get("total", 0))
                 run.progress = {**before, "next": part.high + 1, "done": done, "counts": counts}
                 await (await driver(session)).execute(
-                    "UPDATE crm.import SET undo_counts = $3::text::jsonb, updated_at = $4 WHERE tenant_id = $1 AND id = $2",
-                    run.tenant_id, part.import_id, msgspec.json.encode(counts).decode(), now(),
+                    SAVE_COUNTS, run.tenant_id, part.import_id, msgspec.json.encode(counts).decode(), now()
                 )  # fmt: skip
         except Collision:
             run.progress = before
@@ -253,8 +259,7 @@ def _interrupted(run: Run, import_id: UUID, outcome: Outcome) -> Outcome:
 
 async def _undone(session: AsyncSession, run: Run, import_id: UUID) -> None:
     await (await driver(session)).execute(
-        "UPDATE crm.import SET undo_counts = $3::text::jsonb WHERE tenant_id = $1 AND id = $2",
-        run.tenant_id, import_id, msgspec.json.encode(run.progress["counts"]).decode(),
+        SAVE_COUNTS, run.tenant_id, import_id, msgspec.json.encode(run.progress["counts"]).decode(), now()
     )  # fmt: skip
     await finish(session, run.actor, import_id, "undone")
 

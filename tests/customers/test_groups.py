@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.core.jobs import Job
 from app.customers import groups
-from app.customers.models import Customer
+from app.customers.models import Customer, GroupMember
 from tests.conftest import MakeWorkspace
 from tests.customers.test_customers import PATH as CUSTOMERS
 from tests.customers.test_customers import add
@@ -143,6 +143,18 @@ async def test_members_count_and_are_found(workspace: Workspace) -> None:
     assert [item["id"] for item in none] == [ids[0]]
 
 
+async def test_the_order_of_groups_is_no_change(workspace: Workspace) -> None:
+    await group(workspace.admin, "Zalo")
+    await group(workspace.admin, "An")
+    made = await add(workspace.admin, groups=["zalo", "an"])
+    assert [found["name"] for found in made["groups"]] == ["An", "Zalo"]
+    path = f"{CUSTOMERS}/{made['id']}"
+    same = await workspace.admin.patch(path, json={"groups": ["An", "Zalo"]}, headers={"If-Match": '"1"'})
+    assert same.headers["etag"] == '"1"'
+    fewer = await workspace.admin.patch(path, json={"groups": ["An"]}, headers={"If-Match": '"1"'})
+    assert [found["name"] for found in fewer.json()["groups"]] == ["An"]
+
+
 async def test_each_customer_remembers_its_groups(workspace: Workspace) -> None:
     ids = await three(workspace)
     vip = await group(workspace.admin)
@@ -172,6 +184,33 @@ async def test_a_person_changes_the_groups_of_their_own_customers_only(workspace
     ):
         assert reply.status_code == 403
         assert "Quản lý nhóm khách hàng" in reply.json()["detail"]
+
+
+async def test_deleting_a_group_while_customers_join_it_is_no_fault(workspace: Workspace) -> None:
+    ids = await three(workspace)
+    for turn in range(5):
+        made = await group(workspace.admin, f"Nhóm {turn}")
+        replies = await asyncio.gather(
+            *(
+                workspace.admin.post(
+                    CUSTOMERS, json={"name": "A", "phone": f"09{turn}77000{n:02}", "groups": [made["name"]]}
+                )
+                for n in range(4)
+            ),
+            workspace.admin.post(f"{PATH}/{made['id']}/customers", json={"ids": ids}),
+            workspace.admin.delete(f"{PATH}/{made['id']}", headers={"If-Match": '"1"'}),
+            *(
+                workspace.admin.post(
+                    CUSTOMERS, json={"name": "B", "phone": f"09{turn}88000{n:02}", "groups": [made["name"]]}
+                )
+                for n in range(4)
+            ),
+        )
+        assert {reply.status_code for reply in replies} <= {200, 201, 204, 404, 409, 422}
+        assert replies[5].status_code == 204
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        members = select(func.count()).select_from(GroupMember).where(GroupMember.tenant_id == workspace.id)
+        assert await session.scalar(members) == 0
 
 
 async def test_the_same_customers_at_once_join_once(workspace: Workspace) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +22,13 @@ from app.core.events import Event, record
 from app.core.jobs import Job
 from app.core.migrate import prepare_database
 from app.core.resources import Resources, open_resources
-from app.core.runner import Handler, Run, Runner
+from app.core.runner import Done, Handler, Outcome, Run, Runner
 from app.core.settings import Settings
+from workers.main import WorkerProcess
 
 SERVERS = Path(__file__).parents[2] / ".data" / "test"
 LEASE = 1.0
+Work = Callable[[Run], Awaitable[Outcome]]
 
 
 @dataclass
@@ -63,10 +64,14 @@ class Machine:
 
     async def until(self, actor: Actor, job_id: UUID, *states: str, seconds: float = 10) -> Job:
         """The row once it is in one of the states."""
-        deadline = time.monotonic() + seconds
-        while (row := await self.job(actor, job_id)).state not in states:
-            assert time.monotonic() < deadline, f"still {row.state}, not {states}"
-            await asyncio.sleep(0.01)
+        row = await self.job(actor, job_id)
+
+        async def arrived() -> bool:
+            nonlocal row
+            row = await self.job(actor, job_id)
+            return row.state in states
+
+        await eventually(arrived, seconds)
         return row
 
     async def marks(self, actor: Actor) -> list[Any]:
@@ -93,10 +98,9 @@ class Machine:
         """One run of a job from its claim until the runner has let go of it."""
         before = (await self.job(actor, job_id)).claims
         runner.wake("bulk", actor.tenant_id, job_id)
-        deadline = time.monotonic() + 10
-        while (row := await self.job(actor, job_id)).claims == before or row.state == "running" or runner.busy:
-            assert time.monotonic() < deadline, f"{row.state} after {row.claims} claims"
-            await asyncio.sleep(0.005)
+        await eventually(lambda: not runner.busy)
+        row = await self.job(actor, job_id)
+        assert row.claims == before + 1
         return row
 
 
@@ -137,3 +141,64 @@ async def machine() -> AsyncIterator[Machine]:
         await resources.close()
         await keeper.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         await keeper.close()
+
+
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 10) -> None:
+    """Waits until something holds."""
+    async with asyncio.timeout(seconds):
+        while not (await found if isinstance(found := holds(), Awaitable) else found):
+            await asyncio.sleep(0.005)
+
+
+def handled(work: Work) -> dict[str, Handler]:
+    return {"test.work": Handler(work)}
+
+
+async def nothing(_run: Run) -> Outcome:
+    return Done()
+
+
+async def steps(run: Run, count: int = 3) -> Outcome:
+    """Does `count` steps, each with its trace and its checkpoint."""
+    while (step := run.progress.get("next", 0)) < count:
+        async with run.transaction() as session:
+            await mark(session, run, step)
+            run.progress["next"] = step + 1
+        if stop := run.interrupted():
+            return stop
+    return Done(result={"steps": count})
+
+
+class Gate:
+    """A place where a handler waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+
+    async def passing(self) -> None:
+        self.reached.set()
+        await asyncio.wait_for(self.opened.wait(), 10)
+
+
+@asynccontextmanager
+async def at_work(jobbing: Machine, work: Work) -> AsyncIterator[WorkerProcess]:
+    """A whole worker: bell, sweeper and runner."""
+    process = WorkerProcess(jobbing.resources, handled(work))
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+async def mark_step(run: Run, what: object) -> None:
+    """One step that is progress."""
+    async with run.transaction() as session:
+        await mark(session, run, what)
+        run.progress.setdefault("done", []).append(what)
+
+
+async def swept(runner: Runner) -> None:
+    """Sweeps and waits until what was started has ended."""
+    await runner.sweep()
+    await eventually(lambda: not runner.busy)

@@ -1,7 +1,6 @@
 """Whatever two workers do in whatever order, and whenever a lease ends: no step of a job is committed twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -10,17 +9,11 @@ from hypothesis import strategies as st
 
 from app.core.actor import Actor
 from app.core.runner import LeaseLost, Run, Runner
-from tests.jobs.machine import Machine, machine, mark, somebody
+from tests.jobs.machine import Machine, mark, somebody
 
 WORKERS = st.integers(0, 1)
-# Most of what is drawn follows the only order in which a worker can do anything at all.
-MOVES = st.lists(st.tuples(st.sampled_from(["claim", "open", "close", "close", "expire", "both"]), WORKERS), max_size=24)
-
-
-@pytest.fixture(scope="module")
-async def jobbing() -> AsyncIterator[Machine]:
-    async with machine() as made:
-        yield made
+VERBS = st.sampled_from(["claim", "open", "close", "close", "expire", "both"])
+MOVES = st.lists(st.tuples(VERBS, WORKERS), max_size=24)
 
 
 class Worker:

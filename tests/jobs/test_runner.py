@@ -1,11 +1,7 @@
-"""The job machine: what a claim, a checkpoint, an end and a worker's death may and may not do to a job."""
+"""One job: what a claim, a checkpoint, an end and a worker's death may and may not do to it."""
 
 import asyncio
-import statistics
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,67 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import jobs
 from app.core.actor import Actor
-from app.core.resources import open_resources
-from app.core.runner import CAPACITY, Again, Done, Failed, Handler, LeaseLost, Outcome, Retry, Run, Runner
-from tests.jobs.machine import LEASE, Machine, machine, mark, somebody
-from workers.main import WorkerProcess
-
-Work = Callable[[Run], Awaitable[Outcome]]
-
-
-@pytest.fixture(scope="module")
-async def made() -> AsyncIterator[Machine]:
-    async with machine() as one:
-        yield one
-
-
-@pytest.fixture
-async def jobbing(made: Machine) -> AsyncIterator[Machine]:
-    """The machine, with nothing left of the tests before."""
-    yield made
-    await made.clear()
-
-
-@pytest.fixture
-def actor() -> Actor:
-    return somebody()
-
-
-def handled(work: Work) -> dict[str, Handler]:
-    return {"test.work": Handler(work)}
-
-
-async def nothing(_run: Run) -> Outcome:
-    return Done()
-
-
-async def steps(run: Run, count: int = 3) -> Outcome:
-    """Does `count` steps, each with its trace and its checkpoint."""
-    while (step := run.progress.get("next", 0)) < count:
-        async with run.transaction() as session:
-            await mark(session, run, step)
-            run.progress["next"] = step + 1
-        if stop := run.interrupted():
-            return stop
-    return Done(result={"steps": count})
-
-
-class Gate:
-    """A place where a handler waits until the test lets it go on."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = asyncio.Event(), asyncio.Event()
-
-    async def passing(self) -> None:
-        self.reached.set()
-        await asyncio.wait_for(self.opened.wait(), 10)
+from app.core.runner import Again, Done, Failed, Handler, LeaseLost, Outcome, Retry, Run
+from tests.jobs.machine import LEASE, Gate, Machine, at_work, handled, mark, mark_step, nothing, steps
 
 
 async def test_a_job_dies_with_its_callers_transaction(jobbing: Machine, actor: Actor) -> None:
-    with pytest.raises(RuntimeError):
+    async def fails() -> None:
         async with jobbing.resources.db.transaction(actor.tenant_id) as session:
             await jobs.enqueue(session, actor, "test.work", queue="bulk")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fails()
     assert await jobbing.owner.fetchval("SELECT count(*) FROM crm.job WHERE tenant_id = $1", actor.tenant_id) == 0
 
 
@@ -104,45 +51,6 @@ async def test_a_live_job_of_the_same_key_is_the_same_job(jobbing: Machine, acto
     first = await jobbing.enqueue(actor, "test.work", dedupe_key="k")
     await jobbing.run(jobbing.runner(handled(nothing)), actor, first)
     assert await one() != first, "an ended job must not swallow new work"
-
-
-async def test_a_lane_runs_one_job_at_a_time_and_rings_the_next(jobbing: Machine, actor: Actor) -> None:
-    gates = [Gate(), Gate()]
-
-    async def work(run: Run) -> Outcome:
-        await gates[run.args["n"]].passing()
-        return Done()
-
-    first, second = [await jobbing.enqueue(actor, "test.work", lane="l", args={"n": n}) for n in range(2)]
-    runner = jobbing.runner(handled(work))
-    runner.wake("bulk", actor.tenant_id, first)
-    await gates[0].reached.wait()
-    runner.wake("bulk", actor.tenant_id, second)
-    await asyncio.sleep(0.2)
-    assert not gates[1].reached.is_set()
-    await jobbing.resources.redis.flushdb()
-    gates[0].opened.set()
-    await jobbing.until(actor, first, "succeeded")
-    while not (rung := await jobbing.resources.redis.zrange(jobs.queue_name("bulk"), 0, -1)):
-        await asyncio.sleep(0.01)
-    assert [name.decode() for name in rung] == [f"{second}:0"]
-    gates[1].opened.set()
-    assert (await jobbing.run(runner, actor, second)).state == "succeeded"
-
-
-async def test_a_job_that_gives_way_keeps_its_lane(jobbing: Machine, actor: Actor) -> None:
-    async def work(run: Run) -> Outcome:
-        await mark_step(run, run.args["n"])
-        return Done() if run.claims > 1 else Again()
-
-    first, second = [await jobbing.enqueue(actor, "test.work", lane="l", args={"n": n}) for n in range(2)]
-    runner = jobbing.runner(handled(work))
-    await jobbing.run(runner, actor, first)
-    await swept(runner)
-    await swept(runner)
-    await swept(runner)
-    assert (await jobbing.job(actor, second)).state == "succeeded"
-    assert await jobbing.marks(actor) == [0, 0, 1, 1]
 
 
 async def test_pause_resume_and_cancel_while_queued(jobbing: Machine, actor: Actor) -> None:
@@ -425,156 +333,6 @@ async def test_a_stopping_worker_puts_its_job_back_at_once(jobbing: Machine, act
     assert await jobbing.marks(actor) == list(range(done + 2))
 
 
-async def test_workspaces_take_turns(jobbing: Machine) -> None:
-    """Two workspaces fill both places of the queue with older work, and more of it; a third one is not starved."""
-    served: list[str] = []
-    names = {(one := somebody()).tenant_id: (name, one) for name in "ABC"}
-
-    async def work(run: Run) -> Outcome:
-        served.append(names[run.tenant_id][0])
-        await asyncio.sleep(0.01)
-        return Done()
-
-    for name, one in names.values():
-        for _ in range(12 if name != "C" else 4):
-            last = await jobbing.enqueue(one, "test.work")
-    runner = jobbing.runner(handled(work))
-    sweeping = asyncio.create_task(runner.sweep_forever())
-    await jobbing.until(one, last, "succeeded")
-    counts = Counter(served[: served.index("C") + 1] + served[served.index("C") + 1 : 12])
-    assert counts["C"] == 4, served
-    while len(served) < 28:
-        await asyncio.sleep(0.01)
-    await runner.stop()
-    await sweeping
-
-
-async def test_a_long_job_gives_way_to_another_workspace(jobbing: Machine) -> None:
-    served: list[str] = []
-    long, short = somebody(), somebody()
-
-    async def work(run: Run) -> Outcome:
-        served.append(run.args["n"])
-        await asyncio.sleep(0.02)
-        return Done() if run.args["n"] == "short" or run.claims == 6 else Again()
-
-    held = [await jobbing.enqueue(long, "test.work", args={"n": "long"}) for _ in range(CAPACITY["bulk"])]
-    runner = jobbing.runner(handled(work))
-    sweeping = asyncio.create_task(runner.sweep_forever())
-    while not served:
-        await asyncio.sleep(0.01)
-    waiting = await jobbing.enqueue(short, "test.work", args={"n": "short"})
-    runner.wake("bulk", short.tenant_id, waiting)
-    for job_id in held:
-        await jobbing.until(long, job_id, "succeeded")
-    await runner.stop()
-    await sweeping
-    assert served.index("short") <= 2 * CAPACITY["bulk"], served
-
-
-async def test_a_blocked_lane_holds_up_nobody_else(jobbing: Machine) -> None:
-    gate, busy, other = Gate(), somebody(), somebody()
-
-    async def work(run: Run) -> Outcome:
-        if run.args:
-            await gate.passing()
-        return Done()
-
-    for _ in range(4):
-        await jobbing.enqueue(busy, "test.work", lane="l", args={"wait": True})
-    runner = jobbing.runner(handled(work))
-    await runner.sweep()
-    await gate.reached.wait()
-    later = [await jobbing.enqueue(other, "test.work") for _ in range(3)]
-    later += [await jobbing.enqueue(busy, "test.work") for _ in range(3)]
-    sweeping = asyncio.create_task(runner.sweep_forever())
-    for job_id in later[:3]:
-        await jobbing.until(other, job_id, "succeeded", seconds=3)
-    for job_id in later[3:]:
-        await jobbing.until(busy, job_id, "succeeded", seconds=3)
-    gate.opened.set()
-    await runner.stop()
-    await sweeping
-
-
-@pytest.mark.parametrize("queue", list(CAPACITY))
-async def test_a_queue_runs_no_more_than_its_capacity(jobbing: Machine, actor: Actor, queue: jobs.Queue) -> None:
-    running, most = 0, 0
-
-    async def work(_run: Run) -> Outcome:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await full.wait()
-        await asyncio.sleep(0.02)
-        running -= 1
-        return Done()
-
-    full = asyncio.Event()
-    async with at_work(jobbing, work):
-        made = [await jobbing.enqueue(actor, "test.work", queue=queue) for _ in range(3 * CAPACITY[queue])]
-        deadline = time.perf_counter() + 3
-        while running < CAPACITY[queue] and time.perf_counter() < deadline:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)
-        full.set()
-        for job_id in made:
-            await jobbing.until(actor, job_id, "succeeded")
-    assert most == CAPACITY[queue]
-
-
-async def test_a_fault_in_one_job_leaves_the_others_alone(jobbing: Machine, actor: Actor) -> None:
-    async def work(run: Run) -> Outcome:
-        if run.args["n"] % 2:
-            raise RecursionError
-        return await steps(run)
-
-    async with at_work(jobbing, work):
-        made = [await jobbing.enqueue(actor, "test.work", args={"n": n}) for n in range(8)]
-        for job_id in made[::2]:
-            await jobbing.until(actor, job_id, "succeeded")
-        assert {(await jobbing.until(actor, job_id, "queued")).state for job_id in made[1::2]} == {"queued"}
-
-
-async def test_the_bell_is_heard_at_once(jobbing: Machine, actor: Actor) -> None:
-    started: dict[str, float] = {}
-
-    async def work(run: Run) -> Outcome:
-        started[str(run.id)] = time.perf_counter()
-        return Done()
-
-    async with at_work(jobbing, work):
-        await jobbing.until(actor, await jobbing.enqueue(actor, "test.work"), "succeeded")
-        waits = []
-        for _ in range(50):
-            began = time.perf_counter()
-            job_id = str(await jobbing.enqueue(actor, "test.work", queue="interactive"))
-            while job_id not in started:
-                await asyncio.sleep(0.001)
-            waits.append((started[job_id] - began) * 1000)
-    median, p95 = statistics.median(waits), statistics.quantiles(waits, n=20)[-1]
-    print(f"\nfrom enqueue to the handler: median {median:.0f} ms, p95 {p95:.0f} ms")
-    assert median < 250
-
-
-@pytest.mark.promise(2)
-async def test_the_sweeper_works_while_the_bell_is_silent(jobbing: Machine, actor: Actor) -> None:
-    silent = jobbing.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    resources = open_resources(silent, name="chot jobs test")
-    process = WorkerProcess(resources, handled(nothing))
-    await process.start()
-    try:
-        await asyncio.sleep(0.2)
-        began = time.perf_counter()
-        async with resources.db.transaction(actor.tenant_id) as session:
-            job_id = await jobs.enqueue(session, actor, "test.work", queue="bulk")
-        assert time.perf_counter() - began < 0.3, "whoever enqueues does not wait for Valkey"
-        await jobbing.until(actor, job_id, "succeeded")
-    finally:
-        await process.stop()
-        await resources.close()
-
-
 @pytest.mark.promise(28)
 @pytest.mark.parametrize("minutes", [-10, 10])
 async def test_a_workers_clock_may_lie(
@@ -605,28 +363,3 @@ async def test_a_workers_clock_may_lie(
     await asyncio.sleep(0.2)
     gate.opened.set()
     assert (await jobbing.until(actor, job_id, "succeeded")).claims == 2
-
-
-@asynccontextmanager
-async def at_work(jobbing: Machine, work: Work) -> AsyncIterator[WorkerProcess]:
-    """A whole worker: bell, sweeper and runner."""
-    process = WorkerProcess(jobbing.resources, handled(work))
-    await process.start()
-    try:
-        yield process
-    finally:
-        await process.stop()
-
-
-async def mark_step(run: Run, what: object) -> None:
-    """One step that is progress."""
-    async with run.transaction() as session:
-        await mark(session, run, what)
-        run.progress.setdefault("done", []).append(what)
-
-
-async def swept(runner: Runner) -> None:
-    """Sweeps and waits until what was started has ended."""
-    await runner.sweep()
-    while runner.busy:
-        await asyncio.sleep(0.005)

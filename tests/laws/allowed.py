@@ -43,10 +43,17 @@ CONNECTIONS = {
 # Operations that change nothing a person could ask about, or whose fact is recorded elsewhere.
 NO_EVENT = {
     "refresh_tokens": "a refresh extends the session that `user.signed_in` began; a reuse of one records its own event",
+    "read_notification": "the mark is the reader's own, and `read_at` says when it was made",
+    "read_all_notifications": "the marks are the reader's own, and `read_at` says when they were made",
 }
 
 # POSTs that ignore an Idempotency-Key.
 NO_KEY = {
     "login": "nobody is known yet whom a key could belong to",
     "refresh_tokens": "nobody is known yet whom a key could belong to; a token works once by itself",
+}
+
+# Operations whose every row another process has changed again before a test can look.
+OVERTAKEN = {
+    "create_import": "the reply waits for the worker, which reads the file and changes the import, its job and the key",
 }

@@ -11,6 +11,7 @@ from app.core.settings import Settings
 from tests.factories.people import make_workspace
 from tests.laws.guard import LAWLESS, statements_name_their_tenant, watch_statements  # noqa: F401
 from tests.laws.registry import Scene
+from workers.main import WorkerProcess
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ async def app_role(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture(scope="module")
-async def scene(settings: Settings, app: FastAPI) -> AsyncIterator[Scene]:
+async def scene(settings: Settings, app: FastAPI, worker: WorkerProcess) -> AsyncIterator[Scene]:
     """A workspace whose objects the registry makes; one for all tests of a module."""
     workspace = await make_workspace(settings, app)
     yield Scene(workspace, workspace.administrator)

@@ -4,16 +4,23 @@ A new operation with an id in it fails the laws until its path stands in MAKERS 
 A new body needs a line in BODIES only if the contract's example cannot be sent twice.
 """
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from sqlalchemy import update
 
+from app.core import jobs
+from app.core.actor import Actor
+from app.core.clock import now
+from app.notifications.service import notify
 from tests.factories.people import PASSWORD, Person, Workspace
-from tests.laws.contract import Operation
+from tests.laws.contract import Operation, Spot
 
 API = "/api/v1"
 _numbers = itertools.count(1)
@@ -35,6 +42,11 @@ class Scene:
         self.workspace, self.person = workspace, person
         self.canary = f"kín{workspace.id.hex[-12:]}"
         self.secrets = {self.canary, str(workspace.id), workspace.id.hex, workspace.slug}
+
+    @property
+    def actor(self) -> Actor:
+        """The caller, for what has no HTTP."""
+        return Actor(self.workspace.id, "user", self.person.id, self.person.username)
 
     @property
     def client(self) -> httpx.AsyncClient:
@@ -157,6 +169,110 @@ async def field_of_customers(scene: Scene) -> Made:
     return Made("address", f'"{found["version"]}"', found)
 
 
+def customers_file(scene: Scene) -> dict[str, Any]:
+    """An upload: a table of three customers."""
+    lines = ["Họ tên,SĐT,Ghi chú", *(f"{scene.text()},{scene.phone()},{scene.text()}" for _ in range(3))]
+    return {"file": (f"{scene.text()}.csv", "\n".join(lines).encode(), "text/csv")}
+
+
+async def uploaded(scene: Scene) -> Made:
+    """An import that could be started."""
+    reply = await scene.client.post(f"{API}/imports", files=customers_file(scene))
+    assert reply.status_code == 201, reply.text
+    return await import_in(scene, reply.json()["id"], "ready")
+
+
+async def import_in(scene: Scene, import_id: str, state: str) -> Made:
+    """The import once it has reached a state."""
+    scene.secrets.add(import_id)
+    for _ in range(200):
+        reply = await scene.client.get(f"{API}/imports/{import_id}")
+        if reply.json()["state"] == state:
+            return Made(import_id, reply.headers["etag"], reply.json())
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the import did not become {state}: {reply.text}")
+
+
+async def import_after(scene: Scene, state: str, *steps: str, **choices: Any) -> Made:
+    """An import after these steps of its life, in the state that they lead to."""
+    made = await uploaded(scene)
+    for step in steps:
+        body = choices if step == "start" else None
+        reply = await scene.client.post(f"{API}/imports/{made.id}/{step}", json=body)
+        assert reply.status_code == 202, reply.text
+    return await import_in(scene, made.id, state)
+
+
+async def waiting_import(scene: Scene) -> Made:
+    """An import that cannot begin, because its lane is taken."""
+    await take_lane(scene)
+    return await import_after(scene, "queued", "start")
+
+
+async def paused_import(scene: Scene) -> Made:
+    """An import that was paused before it began."""
+    await take_lane(scene)
+    return await import_after(scene, "paused", "start", "pause")
+
+
+async def dry_run(scene: Scene) -> Made:
+    """An import whose rows were looked at."""
+    await free_lane(scene)
+    return await import_after(scene, "succeeded", "start", dry_run=True)
+
+
+async def finished_import(scene: Scene) -> Made:
+    """An import that has added its customers."""
+    await free_lane(scene)
+    return await import_after(scene, "succeeded", "start")
+
+
+async def take_lane(scene: Scene) -> None:
+    """Lets no import of the workspace run: a job that seems to run holds the lane."""
+    moment = now()
+    async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
+        job_id = await jobs.enqueue(session, scene.actor, "law.hold", queue="bulk", run_at=moment + timedelta(days=1))
+        await session.execute(
+            update(jobs.Job)
+            .where(jobs.Job.id == job_id)
+            .values(
+                state="running", lane="imports", lease_token=job_id, lease_until=moment + timedelta(hours=1), claims=1
+            )
+        )
+
+
+async def free_lane(scene: Scene) -> None:
+    """Ends the jobs that hold the lane."""
+    ended = {"state": "succeeded", "lease_token": None, "lease_until": None, "finished_at": now()}
+    async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
+        await session.execute(update(jobs.Job).where(jobs.Job.kind == "law.hold").values(**ended))
+
+
+def job(*steps: str) -> Maker:
+    """A maker of a job of the caller's that is not due before tomorrow, after these steps."""
+
+    async def make(scene: Scene) -> Made:
+        async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
+            job_id = await jobs.enqueue(
+                session, scene.actor, "law.wait", queue="bulk", run_at=now() + timedelta(days=1)
+            )
+        scene.secrets.add(str(job_id))
+        for step in steps:
+            reply = await scene.client.post(f"{API}/jobs/{job_id}/{step}")
+            assert reply.status_code == 202, reply.text
+        return Made(str(job_id))
+
+    return make
+
+
+async def notification(scene: Scene) -> Made:
+    """Something that the caller should know."""
+    async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
+        made = await notify(session, scene.person.id, "law", vi=scene.text(), en=scene.text(), subject_type="workspace")
+    scene.secrets.add(str(made))
+    return Made(str(made))
+
+
 # How to make what a path's last parameter names. A key is an operation's id, or a path that ends with the parameter.
 MAKERS: dict[str, Maker] = {
     f"{API}/users/{{user_id}}": user,
@@ -169,6 +285,17 @@ MAKERS: dict[str, Maker] = {
     f"{API}/relationships/{{value_id}}": listed("/relationships"),
     f"{API}/attributes/{{attribute_id}}": attribute,
     f"{API}/fields/{{key}}": field_of_customers,
+    f"{API}/imports/{{import_id}}": uploaded,
+    "pause_import": waiting_import,
+    "resume_import": paused_import,
+    "cancel_import": waiting_import,
+    "undo_import": finished_import,
+    "list_import_rows": dry_run,
+    "get_import_result": dry_run,
+    f"{API}/jobs/{{job_id}}": job(),
+    "resume_job": job("pause"),
+    "watch_job": job("cancel"),
+    f"{API}/notifications/{{notification_id}}": notification,
 }
 
 # Path parameters that name the same thing in every workspace, so that none is foreign.
@@ -180,6 +307,7 @@ BODY_IDS: dict[tuple[str, str], Maker] = {
     ("update_customer", "owner"): user,
     ("add_group_customers", "ids[]"): customer,
     ("remove_group_customers", "ids[]"): customer,
+    ("start_import", "group.id"): group,
 }
 QUERY_IDS: dict[tuple[str, str], Maker] = {
     # Filters are not parameters of their own in the contract: any field may be one.
@@ -216,6 +344,8 @@ BODIES: dict[str, Body] = {
     "update_relationship": lambda scene: {"name": scene.text()},
     "create_attribute": attribute_body,
     "update_attribute": lambda scene: {"name": scene.text()},
+    "create_import": customers_file,
+    "start_import": lambda _: {"dry_run": True},
     "update_field": lambda scene: {"position": scene.number() % 100 + 1},
 }
 
@@ -248,16 +378,24 @@ def maker_of(operation: Operation, name: str) -> Maker:
     """How to make what a path parameter of the operation names.
 
     Raises:
-        KeyError: nobody has said how; a line in MAKERS is missing.
+        AssertionError: nobody has said how; a line in MAKERS is missing.
     """
     prefix = operation.path[: operation.path.index(f"{{{name}}}")] + f"{{{name}}}"
-    return MAKERS.get(operation.id) or MAKERS[prefix]
+    maker = MAKERS.get(operation.id) or MAKERS.get(prefix)
+    assert maker, f"{operation}: tests/laws/registry.py does not say how {prefix} is made"
+    return maker
 
 
-async def prepare(operation: Operation, scene: Scene) -> Call:
-    """A call of the operation that should succeed, on fresh objects of the scene's."""
+async def prepare(operation: Operation, scene: Scene, without: Spot | None = None) -> Call:
+    """A call of the operation that should succeed, on fresh objects of the scene's.
+
+    What stands at the spot `without` is not made, because the caller will put another id there.
+    """
     call = Call()
     for name in operation.names("path"):
+        if without == Spot("path", name):
+            call.headers["If-Match"] = '"1"'
+            continue
         made = await maker_of(operation, name)(scene)
         call.path[name] = made.id
         call.headers["If-Match"] = made.etag
@@ -270,7 +408,7 @@ async def prepare(operation: Operation, scene: Scene) -> Call:
         for (owner, place), make in BODY_IDS.items():
             if owner == operation.id:
                 put(call.body, place, (await make(scene)).id)
-    if operation.id in BEFORE:
+    if operation.id in BEFORE and without is None:
         await BEFORE[operation.id](scene, call)
     return call
 

@@ -20,7 +20,9 @@ async def scratch_database(settings: Settings, **changes: object) -> AsyncIterat
     owner = await asyncpg.connect(settings.database_url)
     await owner.execute(f'CREATE DATABASE "{name}"')
     url = make_url(settings.database_url).set(database=name).render_as_string(hide_password=False)
-    made = settings.model_copy(update={"database_url": url, **changes})
+    # Rings for its jobs must not wake the suite's worker, which would look for them in its own database.
+    redis_url = f"{str(settings.redis_url).rpartition('/')[0]}/1"
+    made = settings.model_copy(update={"database_url": url, "redis_url": redis_url, **changes})
     try:
         await prepare_database(made)
         yield made

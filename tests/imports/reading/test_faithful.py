@@ -140,7 +140,7 @@ def test_dates_of_both_epochs_and_times(tmp_path: Path) -> None:
 
 
 def test_numbers_keep_their_digits_or_say_so(tmp_path: Path) -> None:
-    values = [94_321_678, 84_94_321_678, 999_999_999_999_999, 1_234_567_890_123_456, 1.25, "0912345678", "00079"]
+    values = [912_345_678, 84_912_345_678, 999_999_999_999_999, 1_234_567_890_123_456, 1.25, "0912345678", "00079"]
     book, sheets = read_here(write_zip(tmp_path / "a.xlsx", xlsx_parts(table([list("abcdefg"), values]))))
     cells = sheets[0][1][1]
     assert cells == [*values[:3], DamagedNumber("1234567890123456"), *values[4:]]

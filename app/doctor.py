@@ -130,10 +130,14 @@ CHECKS: tuple[Check, ...] = (
         "customer.code_above_counter",
         "a customer's number is above the workspace's counter, so it would be given out again",
         """
-        SELECT c.tenant_id, max(substr(c.code, 3)::bigint) FROM crm.customer c
-        LEFT JOIN crm.tenant_counter n ON n.tenant_id = c.tenant_id AND n.name = 'customer'
-        WHERE c.code ~ '^KH[0-9]{6,15}$'
-        GROUP BY c.tenant_id, n.value HAVING max(substr(c.code, 3)::bigint) > coalesce(n.value, 0)
+        SELECT taken.tenant_id, taken.shard, taken.highest
+        FROM (
+            SELECT tenant_id, 'customer#' || lpad(((number - 1) % 16)::text, 2, '0') AS shard, max(number) AS highest
+            FROM (SELECT tenant_id, substr(code, 3)::bigint AS number FROM crm.customer
+                  WHERE code ~ '^KH[0-9]{6,15}$') AS coded
+            GROUP BY 1, 2) AS taken
+        LEFT JOIN crm.tenant_counter n ON n.tenant_id = taken.tenant_id AND n.name = taken.shard
+        WHERE coalesce(n.value, 0) < (taken.highest - 1) / 16 + 1
         """,
     ),
     Check(
@@ -195,6 +199,55 @@ CHECKS: tuple[Check, ...] = (
         JOIN crm.app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
         WHERE NOT u.active AND s.revoked_at IS NULL AND s.expires_at > now()
         """,
+    ),
+    Check(
+        "import.counts_disagree",
+        "an import's counts are not what its rows say",
+        """
+        SELECT i.tenant_id, i.id, i.counts::text, r.counted::text FROM crm.import i
+        CROSS JOIN LATERAL (
+            SELECT jsonb_build_object(
+                'rows', count(*), 'created', count(*) FILTER (WHERE status = 'created'),
+                'updated', count(*) FILTER (WHERE status IN ('updated', 'unchanged')),
+                'unchanged', count(*) FILTER (WHERE status = 'unchanged'),
+                'skipped', count(*) FILTER (WHERE status = 'skipped'),
+                'failed', count(*) FILTER (WHERE status = 'failed')) AS counted
+            FROM crm.import_row WHERE tenant_id = i.tenant_id AND import_id = i.id) AS r
+        WHERE i.state IN ('succeeded', 'failed', 'cancelled', 'undone') AND (i.counts ->> 'rows')::bigint > 0
+          AND i.counts <> r.counted
+        """,
+    ),
+    Check(
+        "import.customer_lost",
+        "a row of an import names a customer who does not exist",
+        """
+        SELECT r.tenant_id, r.import_id, r.n FROM crm.import_row r
+        LEFT JOIN crm.customer c ON c.tenant_id = r.tenant_id AND c.id = r.customer_id
+        WHERE r.customer_id IS NOT NULL AND c.id IS NULL
+        """,
+    ),
+    Check(
+        "import.customer_twice",
+        "two rows of imports say that they created one customer",
+        """
+        SELECT tenant_id, customer_id, count(*) FROM crm.import_row
+        WHERE status = 'created' AND customer_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1
+        """,
+    ),
+    Check(
+        "import.left_alone",
+        "an import waits for a job that has ended",
+        """
+        SELECT i.tenant_id, i.id, i.state FROM crm.import i
+        JOIN crm.job j ON j.tenant_id = i.tenant_id AND j.id = i.job_id
+        WHERE i.state IN ('reading', 'queued', 'running', 'paused')
+          AND j.state IN ('succeeded', 'failed', 'dead', 'cancelled')
+        """,
+    ),
+    Check(
+        "import.staging_left",
+        "a row in the staging table outlived its transaction",
+        "SELECT tenant_id, import_id, n FROM crm.import_staging",
     ),
     Check(
         "job.past_lease",

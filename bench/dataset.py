@@ -147,8 +147,8 @@ async def _fill(owner: asyncpg.Connection, tenant_id: UUID, start: int, end: int
         WORDS, tenant_id, FAMILY + MIDDLE + GIVEN, [vn.fold(word) for word in FAMILY + MIDDLE + GIVEN]
     )  # fmt: skip
     await owner.execute(
-        "INSERT INTO crm.tenant_counter SELECT $1, 'customer#' || lpad(s::text, 2, '0'), $2 FROM generate_series(0, 15) s "
-        "ON CONFLICT (tenant_id, name) DO UPDATE SET value = excluded.value",
+        "INSERT INTO crm.tenant_counter SELECT $1, 'customer#' || lpad(s::text, 2, '0'), $2 "
+        "FROM generate_series(0, 15) s ON CONFLICT (tenant_id, name) DO UPDATE SET value = excluded.value",
         tenant_id,
         end,
     )

@@ -36,13 +36,16 @@ def measure(rows: int = ROWS, rounds: int = ROUNDS) -> list[Row]:
         customers_xlsx(path, rows)
     ours, floors, again = list[float](), list[float](), list[float]()
     for number in range(rounds):
-        bench = asyncio.run(_prepare(f"round{number}-{time.time_ns()}"))
+        bench = asyncio.run(prepare(f"round{number}-{time.time_ns()}"))
         floors.append(asyncio.run(_floor(bench, path)))
         with running(bench, "api", "worker"):
-            client = sign_in(_slug(bench))
-            ours.append(_import(client, path, rows))
-            again.append(_import(client, path, rows))
-        print(f"round {number + 1}: import {ours[-1]:.2f} s, again {again[-1]:.2f} s, floor {floors[-1]:.2f} s", flush=True)
+            client = sign_in(slug_of(bench))
+            ours.append(import_file(client, path, rows))
+            again.append(import_file(client, path, rows))
+        print(
+            f"round {number + 1}: import {ours[-1]:.2f} s, again {again[-1]:.2f} s, floor {floors[-1]:.2f} s",
+            flush=True,
+        )
     ratio = statistics.median(mine / floor for mine, floor in zip(ours, floors, strict=True))
     share = statistics.median(second / first for second, first in zip(again, ours, strict=True))
     return [
@@ -53,7 +56,7 @@ def measure(rows: int = ROWS, rounds: int = ROUNDS) -> list[Row]:
     ]  # fmt: skip
 
 
-def _import(client: httpx.Client, path: Path, rows: int) -> float:
+def import_file(client: httpx.Client, path: Path, rows: int) -> float:
     started = time.perf_counter()
     with path.open("rb") as file:
         reply = client.post("/imports", files={"file": (path.name, file)})
@@ -90,7 +93,7 @@ async def _floor(bench: Bench, path: Path) -> float:
     return seconds
 
 
-async def _prepare(slug: str) -> Bench:
+async def prepare(slug: str) -> Bench:
     """The private servers with durable settings, and a fresh workspace."""
     servers = embedded.ensure(
         DATA, durable=True, postgres_settings={"shared_buffers": "1GB", "max_wal_size": "8GB", "work_mem": "32MB"}
@@ -111,7 +114,7 @@ async def _prepare(slug: str) -> Bench:
 _slugs: dict[object, str] = {}
 
 
-def _slug(bench: Bench) -> str:
+def slug_of(bench: Bench) -> str:
     return _slugs[bench.big]
 
 

@@ -79,7 +79,9 @@ def _cases(client: object) -> list[Case]:
         """A cursor at that depth, walked once; and the same place for the floor."""
         cursor, page, seen = None, {}, 0
         while seen < depth:
-            asked = {"limit": 200, "fields": "created_at", **({"cursor": cursor} if cursor else {})}
+            asked: dict[str, str | int] = {"limit": 200, "fields": "created_at"}
+            if cursor:
+                asked["cursor"] = cursor
             page = client.get("/customers", params=asked).raise_for_status().json()
             cursor, seen = page["next_cursor"], seen + 200
         last = page["items"][-1]
@@ -96,7 +98,8 @@ def _cases(client: object) -> list[Case]:
     cases += [
         Case("last 5 digits of a phone", f"{search}17777", "/tail?q=77771%25", "≥ 0.4", lambda r: r >= 0.4),
         Case("whole phone", f"{search}0912345678", "/tail?q=8765432190%25", "≥ 0.4", lambda r: r >= 0.4),
-        Case("rare name", search + quote("lý hoai uyen"), "/words?q=" + quote("'ly' & 'hoai' & 'uyen':*"), "≥ 0.5", half),
+        Case("rare name", search + quote("ly hoai uyen"), "/words?q=" + quote("'ly' & 'hoai' & 'uyen':*"), "≥ 0.5",
+             half),
         Case("common name", search + quote("nguyen van an"), "/words?q=" + quote("'nguyen' & 'van' & 'an':*"), "≥ 0.5",
              half),
     ]  # fmt: skip

@@ -75,7 +75,8 @@ async def _clean(bench: Bench) -> None:
     owner = await asyncpg.connect(str(bench.settings.database_url))
     tenant: UUID = bench.other
     found = await owner.fetch(
-        "SELECT id FROM crm.customer WHERE tenant_id = $1 AND name = 'Đo Tốc Độ' AND created_at > now() - interval '1 day'",
+        "SELECT id FROM crm.customer WHERE tenant_id = $1 AND name = 'Đo Tốc Độ' "
+        "AND created_at > now() - interval '1 day'",
         tenant,
     )
     ids = [row["id"] for row in found]

@@ -20,8 +20,10 @@ from app import embedded
 from app.core.migrate import prepare_database
 from app.core.resources import Resources
 from app.core.settings import Settings
+from app.doctor import examine
 from app.main import create_app
 from tests.factories.people import Workspace, make_workspace
+from tests.laws.guard import statements_name_their_tenant, watch_statements  # noqa: F401
 from workers.main import WorkerProcess
 
 ROOT = Path(__file__).parents[1]
@@ -48,8 +50,10 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
     )
     await prepare_database(made)
     yield made
+    findings = await examine(str(made.database_url))
     await owner.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await owner.close()
+    assert not findings, "the doctor finds faults in what the tests left:\n" + "\n".join(map(str, findings))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -21,6 +22,8 @@ from app.core.settings import Settings
 from app.core.tasks import end
 from workers.handlers import HANDLERS
 from workers.housekeeping import keep_house
+
+SILENCE_SECONDS = 10.0
 
 
 class WorkerProcess:
@@ -50,13 +53,16 @@ class WorkerProcess:
 
     async def _listen(self, queue: Queue) -> None:
         """One arq worker a queue, started again whenever Valkey has gone and come back."""
+        told = False
         while True:
-            bell = self._bell(queue)
+            bell, began = self._bell(queue), time.monotonic()
             self._bells.append(bell)
             try:
                 await bell.async_run()
             except Exception as error:  # noqa: BLE001 -- the sweeper works meanwhile
-                logger.info("bell_lost", queue=queue, error=type(error).__name__)
+                if not told or time.monotonic() - began > SILENCE_SECONDS:
+                    logger.warning("bell_lost", queue=queue, error=type(error).__name__)
+                told = True
             self._bells.remove(bell)
             await _close(bell)
             await asyncio.sleep(1)

@@ -1,6 +1,8 @@
 """The contract: the OpenAPI document that FastAPI makes, with our errors and security in it."""
 
 import json
+from collections.abc import Callable
+from inspect import isfunction
 from typing import Any, get_type_hints
 
 from fastapi import FastAPI
@@ -51,18 +53,33 @@ def build(app: FastAPI) -> dict[str, Any]:
             if operation["operationId"] in secured:
                 operation["security"] = [{name: []} for name in secured[operation["operationId"]]]
             _name_refusals(path, method, operation)
+            _describe_streams(operation)
     return document
 
 
 def _security(route: Any) -> dict[str, Any]:
     """The security schemes of an endpoint: those of the permission in its signature."""
-    if not isinstance(route.original_route, APIRoute):
-        return {}
-    for hint in get_type_hints(route.original_route.endpoint, include_extras=True).values():
+    return _security_of(route.original_route.endpoint) if isinstance(route.original_route, APIRoute) else {}
+
+
+def _security_of(call: Callable[..., Any]) -> dict[str, Any]:
+    """The same of a dependency, which may have its permission from another."""
+    for hint in get_type_hints(call, include_extras=True).values():
         for note in getattr(hint, "__metadata__", ()):
-            if security := getattr(getattr(note, "dependency", None), "security", None):
+            dependency = getattr(note, "dependency", None)
+            if security := getattr(dependency, "security", None):
                 return dict(security)
+            if isfunction(dependency) and (found := _security_of(dependency)):
+                return found
     return {}
+
+
+def _describe_streams(operation: dict[str, Any]) -> None:
+    """Server-Sent Events as tools for OpenAPI 3.1 read them: one event's schema. `itemSchema` came with 3.2."""
+    for reply in operation["responses"].values():
+        stream = reply.get("content", {}).get("text/event-stream", {})
+        if "itemSchema" in stream:
+            stream["schema"] = stream.pop("itemSchema")
 
 
 def _name_refusals(path: str, method: str, operation: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import AdaptedConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 
@@ -52,6 +53,7 @@ class Database:
                 "server_settings": self._options,
             },
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_dead)
         self.bell: object = None
         self._readers: asyncpg.Pool | None = None
         self._url, self._pool_size = driver_url(url).set(drivername="postgresql"), settings.pool_size
@@ -75,13 +77,8 @@ class Database:
                 expire_on_commit=False,
                 info={"tenant_id": tenant_id, "hooks": hooks, "bell": self.bell},
             )
-            try:
-                async with session, session.begin():
-                    yield session
-            except asyncpg.PostgresConnectionError:
-                # The raw driver was in use, so SQLAlchemy has not seen that its connection is dead.
-                await self.engine.dispose(close=False)
-                raise
+            async with session, session.begin():
+                yield session
         await run_hooks(hooks)
 
     @asynccontextmanager
@@ -144,6 +141,12 @@ class Database:
             yield
         finally:
             self._gate.release()
+
+
+def _refuse_dead(connection: AdaptedConnection, _record: object, _proxy: object) -> None:
+    """Lets the pool replace a connection that the server cut while nobody used it: nobody need notice."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 @event.listens_for(TenantSession, "after_begin")

@@ -49,8 +49,8 @@ class Event(TenantRow, Base):
 # The columns of an event in the order of `values`, with the types that their placeholders need.
 COLUMNS: Final[dict[str, str]] = {
     "tenant_id": "uuid", "id": "uuid", "at": "timestamptz", "kind": "text", "subject_type": "text",
-    "subject_id": "uuid", "actor_kind": "text", "actor_id": "uuid", "actor_name": "text", "request_id": "text", "batch_id": "uuid",
-    "changes": "jsonb", "data": "jsonb",
+    "subject_id": "uuid", "actor_kind": "text", "actor_id": "uuid", "actor_name": "text", "request_id": "text",
+    "batch_id": "uuid", "changes": "jsonb", "data": "jsonb",
 }  # fmt: skip
 INSERT = f"INSERT INTO crm.event ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from arq.connections import ArqRedis
+from prometheus_client import Counter
 from redis.asyncio import ConnectionPool
 from sqlalchemy import Index, Integer, Text, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -29,6 +30,7 @@ Queue = Literal["interactive", "bulk", "outbound"]
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "outbound")
 LIVE = ("queued", "running", "paused")
 ENDED = ("succeeded", "failed", "dead", "cancelled")
+RINGS_LOST = Counter("chot_rings_lost_total", "Rings that Valkey did not take; a sweeper finds their jobs")
 DEDUPED = text("dedupe_key IS NOT NULL AND state IN ('queued', 'running', 'paused')")
 
 
@@ -92,6 +94,7 @@ class Bell:
         pool = ConnectionPool.from_url(redis_url, socket_timeout=1, socket_connect_timeout=0.5, max_connections=50)
         self._arq = ArqRedis(connection_pool=pool, job_serializer=serialize, job_deserializer=deserialize)
         self._rings: set[asyncio.Task[None]] = set()
+        self._silent = False
 
     def ring(self, queue: Queue, tenant_id: UUID, job_id: UUID, claims: int) -> None:
         """Rings without waiting: the caller's reply does not depend on Valkey."""
@@ -114,8 +117,12 @@ class Bell:
                 _job_id=f"{job_id}:{claims}",
                 _queue_name=queue_name(queue),
             )
+            self._silent = False
         except Exception as error:  # noqa: BLE001 -- whatever Valkey says, the sweeper finds the job
-            logger.info("bell_silent", error=type(error).__name__)
+            RINGS_LOST.inc()
+            if not self._silent:
+                logger.warning("bell_silent", error=type(error).__name__)
+            self._silent = True
 
 
 async def enqueue(

@@ -33,11 +33,12 @@ UNKNOWN_KIND_SECONDS = 30.0
 DUE = "(job.state = 'queued' AND job.run_at <= now() OR job.state = 'running' AND job.lease_until < now())"
 # The job that entered a lane first keeps it until it ends or is paused, also while it waits for its next turn or
 # for somebody to take it over from a dead worker.
-LANE_IS_FREE = """NOT EXISTS (
+# With `lane IS NULL OR`, the planner asks for each candidate instead of joining all live jobs with all others.
+LANE_IS_FREE = """(job.lane IS NULL OR NOT EXISTS (
     SELECT FROM crm.job other
     WHERE other.tenant_id = :tenant AND other.lane = job.lane AND other.id <> job.id
       AND (other.state = 'running'
-           OR other.state = 'queued' AND other.started_at < coalesce(job.started_at, 'infinity')))"""
+           OR other.state = 'queued' AND other.started_at < coalesce(job.started_at, 'infinity'))))"""
 
 Effect = Callable[[AsyncSession], Awaitable[None]]
 
@@ -190,6 +191,7 @@ class Runner:
     def __init__(self, resources: Resources, handlers: Mapping[str, Handler]) -> None:
         self.resources, self.handlers = resources, handlers
         self._lease = timedelta(seconds=resources.settings.job_lease)
+        self._sweep_every = min(SWEEP_EVERY, resources.settings.job_lease)
         self._stopping = asyncio.Event()
         self._look = asyncio.Event()
         self._running: dict[UUID, tuple[Queue, asyncio.Task[None]]] = {}
@@ -221,7 +223,7 @@ class Runner:
                 logger.warning("sweep_failed", exc_info=error)
                 await asyncio.sleep(0.5)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), SWEEP_EVERY * random.uniform(0.8, 1.2))  # noqa: S311
+                await asyncio.wait_for(self._look.wait(), self._sweep_every * random.uniform(0.8, 1.2))  # noqa: S311
 
     async def sweep(self) -> None:
         """One look at the due jobs. The workspaces take turns, and who was served longest ago comes first."""
@@ -267,7 +269,9 @@ class Runner:
             self._look.set()
 
     async def _fill(self, queue: Queue, tenants: deque[UUID]) -> None:
-        while tenants and self._room(queue) > 0 and not self._stopping.is_set():
+        for _ in range(self._room(queue)):
+            if not tenants or self._stopping.is_set():
+                return
             tenant_id = tenants.popleft()
             job_id = await self._next(queue, tenant_id)
             # While we asked, the bell may have taken the room, or this very job.
@@ -398,7 +402,7 @@ class Runner:
             await self._release(session, run, state="queued", run_at=run_at, **values)
             if seconds <= 0:
                 ring_after_commit(session, run.queue, run.id, run.claims)
-        if 0 < seconds < SWEEP_EVERY:
+        if 0 < seconds < self._sweep_every:
             asyncio.get_running_loop().call_later(seconds, self._look.set)
 
     async def _release(self, session: AsyncSession, run: Run, **values: Any) -> None:

@@ -44,6 +44,8 @@ class Terms:
     owner_id: UUID | None
     dry_run: bool
     take_codes: TakeCodes
+    is_small: Callable[[], bool]
+    """Whether the workspace has so few customers that reading them all is cheaper than probing for each row."""
 
     @property
     def fields(self) -> list[Field]:
@@ -79,6 +81,9 @@ async def merge(session: AsyncSession, terms: Terms, batch: Batch, copy: bytes) 
         Collision: nothing of the chunk may be committed.
     """
     chunk = _Chunk(await driver(session), terms, batch)
+    if terms.is_small():
+        # The planner does not know a young workspace yet, and would compare each row with each.
+        await chunk.connection.execute("SET LOCAL enable_nestloop = off")
     await chunk.connection.copy_to_table(
         "import_staging", schema_name="crm", source=_parts(copy), columns=terms.plan.columns, format="text"
     )
@@ -173,14 +178,14 @@ class _Chunk:
         self.remaining -= pairs
 
     async def _create(self) -> None:
+        first, actor = await self.terms.take_codes(self.remaining), self.terms.actor
         statement = sql.create_customers(
-            self.base, self.terms.fields, first_code=await self.terms.take_codes(self.remaining),
-            owner=self.terms.owner_id, relationship=self.terms.relationship_id, created_by=self.terms.actor.id,
+            self.base, self.terms.fields, first_code=first, owner=self.terms.owner_id,
+            relationship=self.terms.relationship_id, created_by=actor.id,
         )  # fmt: skip
-        made = await self.connection.fetchval(statement.sql, *statement.args)
-        if made != self.remaining:
+        if _affected(await self.connection.execute(statement.sql, *statement.args)) != self.remaining:
             raise Collision
-        actor = self.terms.actor
+        await self._run(sql.WRITE_NEW_WORDS, first)
         await self._run(sql.TELL_CREATED, actor.kind, actor.id, actor.name, timed=True)
         await self._run(sql.NOTE_CREATED)
         await self._join(sql.BY_ID)

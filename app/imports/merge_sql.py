@@ -171,34 +171,39 @@ class Statement:
         return f"${len(self.args)}"
 
 
+# The codes of the staged rows, in their order; the placeholder is the first number.
+CODE = "'KH' || lpad({number}, greatest(6, length({number})), '0')"
+NUMBER = "({first}::bigint + row_number() OVER (ORDER BY s.n) - 1)::text"
+
+
 def create_customers(base: Sequence[Any], fields: Iterable[Field], *, first_code: int, owner: Any, relationship: Any,
                      created_by: Any) -> Statement:  # fmt: skip
-    """Adds the staged rows as customers with their search words; answers how many there were."""
+    """Adds the staged rows as customers."""
     made = Statement(base)
     columns = [column for one in fields for column in columns_of(one)]
     values = {column: f"s.{column}" for column in columns}
     values["name"] = "coalesce(s.name, '')"
     values["owner_id"] = f"coalesce(s.owner_id, {made.arg(owner)}::uuid)"
     values["relationship_id"] = f"coalesce(s.relationship_id, {made.arg(relationship)}::uuid)"
-    number = f"({made.arg(first_code)}::bigint + row_number() OVER (ORDER BY s.n) - 1)::text"
+    code = CODE.format(number=NUMBER.format(first=made.arg(first_code)))
     made.sql = f"""
-    WITH made AS (
-        INSERT INTO crm.customer (tenant_id, id, code, {", ".join(values)}, group_nos, attributes, created_by, version,
-                                  created_at, updated_at)
-        SELECT $1, s.id, 'KH' || lpad({number}, greatest(6, length({number})), '0'), {", ".join(values.values())},
-               s.group_nos, s.attributes, {made.arg(created_by)}::uuid, 1, $5::timestamptz, $5::timestamptz
-        FROM crm.import_staging s WHERE {WRITTEN} ORDER BY s.n
-        ON CONFLICT (tenant_id, phone) WHERE phone IS NOT NULL AND deleted_at IS NULL DO NOTHING
-        RETURNING id, code
-    ), found AS (
-        INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
-        SELECT $1, s.id, s.words || array_to_tsvector(ARRAY[lower(made.code)]), s.phone_tail
-        FROM crm.import_staging s JOIN made ON made.id = s.id WHERE {WRITTEN}
-        RETURNING 1
-    )
-    SELECT count(*) FROM found
+    INSERT INTO crm.customer (tenant_id, id, code, {", ".join(values)}, group_nos, attributes, created_by, version,
+                              created_at, updated_at)
+    SELECT $1, s.id, {code}, {", ".join(values.values())}, s.group_nos, s.attributes, {made.arg(created_by)}::uuid, 1,
+           $5::timestamptz, $5::timestamptz
+    FROM crm.import_staging s WHERE {WRITTEN} ORDER BY s.n
+    ON CONFLICT (tenant_id, phone) WHERE phone IS NOT NULL AND deleted_at IS NULL DO NOTHING
     """
     return made
+
+
+# $5 the first number. No join with what was just written: the planner, who has no statistics of a staging table,
+# would compare each row with each.
+WRITE_NEW_WORDS = f"""
+INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
+SELECT $1, s.id, s.words || array_to_tsvector(ARRAY[lower({CODE.format(number=NUMBER.format(first="$5"))})]), s.phone_tail
+FROM crm.import_staging s WHERE {WRITTEN}
+"""
 
 
 class Difference:

@@ -32,6 +32,7 @@ from app.imports.plan import Batch
 MERGES = 2
 ATTEMPTS = 5
 FORGET_ROWS = 50_000
+SMALL = 50_000
 
 
 async def run_import(run: Run) -> Outcome:
@@ -76,6 +77,7 @@ async def _load(run: Run) -> "_Loaded | Outcome":
             )
         ).scalar_one()
         registry = await registries.load(session)
+        size = await _size(session) - _created(run)
     choices = queries.choices_of(row)
     assert choices is not None
     plan = make_plan(run.tenant_id, import_id, row.language, choices, registry)
@@ -90,6 +92,7 @@ async def _load(run: Run) -> "_Loaded | Outcome":
         owner_id=choices.owner_id,
         dry_run=choices.dry_run,
         take_codes=lambda count: _take_codes(run, count),
+        is_small=lambda: size + _created(run) <= SMALL,
     )
     return _Loaded(import_id, choices, terms)
 
@@ -114,6 +117,7 @@ class _Pipeline:
                     continue
                 batch, copy = await self._normalise(child, number)
                 await self._make_room(batch)
+                await self._refresh_statistics()
                 outcome = self._run.interrupted()
                 if outcome is not None:
                     break
@@ -156,6 +160,14 @@ class _Pipeline:
             if any(other.low <= first <= other.high for first in batch.earlier)
         ]
         await self._wait_for(needed)
+
+    async def _refresh_statistics(self) -> None:
+        """Once a run in a workspace that is no longer small: the statistics may not have met it yet."""
+        if self._progress.get("known") or self._loaded.terms.is_small():
+            return
+        async with self._run.resources.db.transaction(self._run.tenant_id) as session:
+            await (await driver(session)).execute("SELECT crm.refresh_statistics()")
+        self._progress = {**self._progress, "known": True}
 
     async def _wait_for(self, numbers: list[int], *, all_of_them: bool = True) -> None:
         tasks = {self._merging[number][1]: number for number in numbers}
@@ -227,6 +239,20 @@ class _Pipeline:
 
     def _name(self, name: Callable[[UUID, UUID, int, int], str], number: int) -> str:
         return name(self._run.tenant_id, self._loaded.import_id, self._run.args["run"], number)
+
+
+def _created(run: Run) -> int:
+    created: int = run.progress.get("counts", NO_COUNTS)["created"]
+    return created
+
+
+async def _size(session: AsyncSession) -> int:
+    """How many customers the workspace had before the run; not counted past what matters."""
+    found: int = await (await driver(session)).fetchval(
+        "SELECT count(*) FROM (SELECT FROM crm.customer WHERE tenant_id = $1 AND deleted_at IS NULL LIMIT $2) AS first",
+        session.info["tenant_id"], SMALL + 1,
+    )  # fmt: skip
+    return found
 
 
 async def _take_codes(run: Run, count: int) -> int:

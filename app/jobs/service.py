@@ -15,7 +15,7 @@ from app.jobs.schemas import JobErrorOut, JobOut, JobPage, JobState
 __all__ = ["cancel", "get", "has_ended", "page", "pause", "resume", "snapshot"]
 
 # What keeps a job going; of no use to people.
-INTERNAL = frozenset(("ahead", "next", "started"))
+INTERNAL = frozenset(("ahead", "known", "next", "started"))
 
 
 async def page(

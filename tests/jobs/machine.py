@@ -146,7 +146,7 @@ async def machine() -> AsyncIterator[Machine]:
 async def eventually(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 10) -> None:
     """Waits until something holds."""
     async with asyncio.timeout(seconds):
-        while not (await found if isinstance(found := holds(), Awaitable) else found):
+        while not (await found if isinstance(found := holds(), Awaitable) else found):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

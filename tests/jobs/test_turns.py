@@ -44,7 +44,8 @@ async def test_a_lane_runs_one_job_at_a_time_and_rings_the_next(jobbing: Machine
     await jobbing.until(actor, first, "succeeded")
 
     async def rung() -> bool:
-        return [f"{second}:0".encode()] == await jobbing.resources.redis.zrange(jobs.queue_name("bulk"), 0, -1)
+        names = await jobbing.resources.redis.zrange(jobs.queue_name("bulk"), 0, -1)
+        return list(names) == [f"{second}:0".encode()]
 
     await eventually(rung)
     gates[1].opened.set()

@@ -27,6 +27,7 @@ ROLE_CHANGES = {
     ("app/filters/search.py", "NONE"): "the way back from the search door",
     ("app/core/db.py", "crm_dispatch"): "the sweeper's look at due work",
     ("app/core/migrate.py", "crm_owner"): "migrations",
+    ("app/doctor.py", "crm_owner"): "looks at all tenants, over the owner's own URL",
     ("app/identity/workspaces.py", "crm_owner"): "the operator's commands, over the owner's own URL",
     ("migrations/env.py", "crm_owner"): "alembic on the command line",
 }
@@ -56,4 +57,18 @@ NO_KEY = {
 # Operations whose every row another process has changed again before a test can look.
 OVERTAKEN = {
     "create_import": "the reply waits for the worker, which reads the file and changes the import, its job and the key",
+}
+
+# Operations that anybody may call.
+PUBLIC = {
+    "login": "it proves who calls",
+    "refresh_tokens": "the refresh token proves who calls",
+    "health_live": "asked by the supervisor; says nothing",
+    "health_ready": "asked by the load balancer; names only our own parts",
+    "metrics": "for the operator's scraper, kept inside by the proxy; holds no customer data",
+}
+
+# Functions that run as their owner.
+DEFINERS = {
+    "refresh_statistics": "ANALYZE needs the owner of the table; it takes no argument and tells no row",
 }

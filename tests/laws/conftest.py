@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from app.core.migrate import app_url
 from app.core.settings import Settings
 from tests.factories.people import make_workspace
-from tests.laws.guard import LAWLESS, statements_name_their_tenant, watch_statements  # noqa: F401
+from tests.laws.guard import LAWLESS
 from tests.laws.registry import Scene
 from workers.main import WorkerProcess
 

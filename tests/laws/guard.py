@@ -41,6 +41,7 @@ class Guard:
         self.seen = 0
         self._transactions: WeakKeyDictionary[Any, Transaction] = WeakKeyDictionary()
         self._suspended = 0
+        self._records: list[list[tuple[str, tuple[Any, ...]]]] = []
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -48,6 +49,19 @@ class Guard:
         self._suspended += 1
         yield
         self._suspended -= 1
+
+    @contextmanager
+    def recording(self) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+        """The statements that the bare driver is given meanwhile, with their arguments."""
+        record: list[tuple[str, tuple[Any, ...]]] = []
+        self._records.append(record)
+        yield record
+        self._records.remove(record)
+
+    def record(self, statement: str, args: tuple[Any, ...]) -> None:
+        """One statement for those who listen."""
+        for record in self._records:
+            record.append((statement, args))
 
     def see(self, connection: Any, statement: str) -> None:
         """One statement, just before it is sent."""
@@ -118,6 +132,7 @@ def _watched(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
     async def method(self: asyncpg.Connection, query: str, *args: Any, **options: Any) -> Any:
         if self._params.user == APPLICATION and self.get_settings().application_name != LAWLESS:
             GUARD.see(self, query)
+            GUARD.record(query, args)
         return await original(self, query, *args, **options)
 
     return method

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.orm import SCHEMA, kind_of
 from app.tables import metadata
-from tests.laws.allowed import DISPATCHED, NO_TENANT
+from tests.laws.allowed import DEFINERS, DISPATCHED, NO_TENANT
 from tests.laws.test_metadata import LONGEST
 
 TABLES = {table.name: table for table in metadata.sorted_tables}
@@ -151,9 +151,19 @@ async def test_nothing_that_citus_refuses(owner: asyncpg.Connection) -> None:
         """SELECT r.rulename FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
            WHERE c.relnamespace = 'crm'::regnamespace""",
     ), "no rules"
-    assert not await column(
-        owner, "SELECT proname FROM pg_proc WHERE pronamespace = 'crm'::regnamespace AND prosecdef"
-    ), "no function runs as its owner, who bypasses the wall"
+
+
+async def test_functions_that_run_as_their_owner_are_few_and_closed(owner: asyncpg.Connection) -> None:
+    """The owner bypasses the wall."""
+    rows = await owner.fetch(
+        "SELECT proname, pronargs, prorettype::regtype::text AS returns, proconfig, proacl::text AS rights"
+        " FROM pg_proc WHERE pronamespace = 'crm'::regnamespace AND prosecdef"
+    )
+    assert {row["proname"] for row in rows} == set(DEFINERS)
+    for row in rows:
+        assert (row["pronargs"], row["returns"]) == (0, "void")
+        assert row["proconfig"] == ["search_path=pg_catalog"]
+        assert not row["rights"].startswith("{="), "PUBLIC may call it"
 
 
 async def test_keys_begin_with_the_tenant_in_the_catalog(owner: asyncpg.Connection) -> None:

@@ -1,4 +1,4 @@
-"""Promise 5: every POST of the contract that takes an Idempotency-Key, sent again, twenty times at once, and changed."""
+"""Promise 5: each POST of the contract with an Idempotency-Key: again, twenty times at once, and with another body."""
 
 import asyncio
 import copy

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, time, timedelta
 from typing import Any
+from unicodedata import is_normalized
 
 from app.core.fields import PARSERS, BadValue, Field
 from app.core.vietnam import provinces
 from app.core.vietnam import text as vn
-from app.imports.normalise.copy_text import NULL, json, text
+from app.imports.normalise.copy_text import NULL, column, json, text
 from app.imports.plan import Plan
 from app.imports.reading.model import Cell, DamagedNumber, column_letter
 
@@ -18,13 +19,16 @@ Problems = dict[int, list[Problem]]
 
 _REPEATING = frozenset(("choice", "choices", "person", "gender", "province", "boolean", "date"))
 _KEPT = 50_000
+# Where text is kept as it is, and how long it may be.
+_TEXTS: dict[str, Callable[[Field], int]] = {"text": lambda field: field.max_length, "long_text": lambda _: 20_000}
+_TEXT_OR_NOTHING = {str, type(None)}
 
 
 class Column:
     """A mapped column: `parse` fills canonical values, and the rest writes them. It lives as long as the run."""
 
-    def __init__(self, plan: Plan, field: Field, column: int) -> None:
-        self.field, self.column = field, column
+    def __init__(self, plan: Plan, field: Field, place: int) -> None:
+        self.field, self.place = field, place
         self._start = f"{json(field.key)}:[null,"
         self._member = f"{json(field.name)}:"
         self._vietnamese = plan.vietnamese
@@ -35,7 +39,13 @@ class Column:
         """The canonical value of each cell, None where it is empty or wrong; what is wrong goes to `problems`."""
         known = self._known if self.field.type in _REPEATING and len(self._known) < _KEPT else {}
         kinds = set(map(type, cells))
-        if bool in kinds and not kinds.isdisjoint((int, float)):
+        if (
+            self.field.type in _TEXTS
+            and kinds <= _TEXT_OR_NOTHING
+            and _is_clean(cells, _TEXTS[self.field.type](self.field))
+        ):
+            values = list(cells)
+        elif bool in kinds and not kinds.isdisjoint((int, float)):
             values = self._one_by_one(cells, problems)
         else:
             wrong = self._learn(set(cells).difference(known), known)
@@ -48,44 +58,43 @@ class Column:
             self._require(values, cells, problems)
         return values
 
-    def fill(self, values: list[Any], cells: Sequence[Cell]) -> list[list[str]]:
+    def fill(self, values: list[Any], cells: Sequence[Cell]) -> list[list[bytes]]:
         """The COPY text of the field's own staging columns."""
         field = self.field
         if field.is_attribute:
-            return [[NULL if value is None else _slot(value) for value in values]] if field.slot else []
+            return [column([NULL if value is None else _slot(value) for value in values])] if field.slot else []
         if field.key == "groups":
             return []
         if self._ids is not None:
-            ids = self._ids
-            return [[NULL if value is None else ids[value] for value in values]]
-        if not _plain_text(values):
-            texts = [NULL if value is None else text(value) for value in values]
+            return [column(map({None: NULL, **self._ids}.__getitem__, values))]
+        if _is_plain(values):
+            texts = column([NULL if value is None else value for value in values])
         else:
-            texts = [NULL if value is None else value for value in values]
+            texts = column([NULL if value is None else text(value) for value in values])
         if field.key == "phone":
-            return [texts, [_phone_typed(value, cell) for value, cell in zip(values, cells, strict=True)]]
+            return [texts, column(map(_phone_typed, values, cells))]
         if field.key == "province":
-            return [texts, [_province_typed(value, cell) for value, cell in zip(values, cells, strict=True)]]
+            return [texts, column(map(_province_typed, values, cells))]
         return [texts]
 
-    def changes(self, values: list[Any]) -> list[str | None]:
-        """The member that each value adds to the changes of a `created` event."""
+    def changes(self, values: list[Any]) -> list[bytes]:
+        """The member that each value adds to the changes of a `created` event; empty where there is none."""
         start = self._start
-        if _plain_text(values):
-            return [None if value is None else f'{start}"{value}"]' for value in values]
-        return [None if value is None else f"{start}{json(value)}]" for value in values]
+        if _is_plain(values):
+            return column(["" if value is None else f'{start}"{value}"]' for value in values])
+        return column(["" if value is None else f"{start}{json(value)}]" for value in values], escape=True)
 
-    def members(self, values: list[Any]) -> list[str | None]:
-        """The member that each value adds to the attributes."""
+    def members(self, values: list[Any]) -> list[bytes]:
+        """The member that each value adds to the attributes; empty where there is none."""
         start = self._member
-        return [None if value is None else start + json(value) for value in values]
+        return column(["" if value is None else start + json(value) for value in values], escape=True)
 
     def problem(self, code: str, vi: str, en: str, cell: Cell = None) -> Problem:
         """Something wrong with this column's cell."""
         return {
             "field": self.field.key,
             "label": self.field.vi if self._vietnamese else self.field.en,
-            "column": column_letter(self.column + 1),
+            "column": column_letter(self.place + 1),
             "code": code,
             "message": vi if self._vietnamese else en,
             "value": shown(cell),
@@ -151,7 +160,21 @@ def _plain(cell: Cell) -> Any:
     return str(cell) if isinstance(cell, timedelta) else cell
 
 
-def _plain_text(values: list[Any]) -> bool:
+def _is_clean(cells: Sequence[Any], longest: int) -> bool:
+    """Whether `clean` would leave every text of the column as it is, found out for all of them at once."""
+    texts = [cell for cell in cells if cell]
+    joined = "|".join(texts)
+    return (
+        joined.isprintable()
+        and not any(pattern in joined for pattern in ("_x", "  ", "| ", " |"))
+        and joined == joined.strip()
+        and max(map(len, texts), default=0) <= longest
+        and "" not in cells
+        and is_normalized("NFC", joined)
+    )
+
+
+def _is_plain(values: list[Any]) -> bool:
     """Whether COPY and JSON can take all the values as they are: canonical text holds no control character but \\n."""
     try:
         joined = "".join([value for value in values if value is not None])

@@ -10,10 +10,13 @@ from uuid_utils import uuid7
 
 from app.customers.words import phone_tail, search_words
 from app.imports.normalise.columns import Column, Problem, Problems
-from app.imports.normalise.copy_text import NULL, array, escaped, json, lexemes
-from app.imports.plan import EXAMPLE_NAME, EXAMPLE_PHONE, FIXED_COLUMNS, Batch, Plan, Seen
+from app.imports.normalise.copy_text import NULL, array, column, json, lexemes, objects
+from app.imports.plan import EXAMPLE_NAME, EXAMPLE_PHONE, Batch, Plan, Seen
 from app.imports.reading.model import Cell, Row
 
+# tenant, import, n, id, action, first_n, leader_n and errors
+OF_EVERY_LINE = 8
+_NULL = NULL.encode()
 SEARCHED = ("name", "email", "tax_code")
 
 
@@ -25,8 +28,7 @@ class Normaliser:
         self._columns = [Column(plan, target.field, target.column) for target in plan.targets]
         self._by_key = {column.field.key: place for place, column in enumerate(self._columns)}
         self._uniques = [place for place, column in enumerate(self._columns) if _is_unique(column)]
-        self._nulls = [NULL] * (len(plan.columns) - len(FIXED_COLUMNS))
-        self._prefix = f"{plan.tenant_id}\t{plan.import_id}"
+        self._prefix = f"{plan.tenant_id}\t{plan.import_id}".encode()
         self._phones: dict[str, int] = {}
         self._values: dict[tuple[str, str], int] = {}
 
@@ -43,7 +45,7 @@ class Normaliser:
             return Batch(given, 0, 0, 0, 0, 0, 0, 0, []), Seen({}, []), b""
         work = _Chunk(rows, self._columns)
         seen = self._decide(work)
-        lines = [*self._written(work), *self._others(work)]
+        lines = [*self._written(work), *self._others(work), b""]
         batch = Batch(
             given=given,
             low=rows[0][0],
@@ -55,35 +57,39 @@ class Normaliser:
             failed=len(work.problems),
             earlier=sorted(set(work.firsts.values())),
         )
-        return batch, seen, ("\n".join(lines) + "\n").encode()
+        return batch, seen, b"\n".join(lines)
 
     def _decide(self, work: _Chunk) -> Seen:
         """Sorts the rows into those that are written, folded into an earlier one, skipped and refused."""
         seen = Seen({}, [])
-        phones, place = self._phones, self._by_key.get("phone")
-        in_file = self._plan.in_file
-        for index, number in enumerate(work.numbers):
-            if self._is_example(work, index):
-                work.problems.pop(index, None)
-                work.skipped[index] = self._note("example_row", "Dòng ví dụ của file mẫu", "The template's example row")
+        self._skip_example(work)
+        place, known = self._by_key.get("phone"), self._phones
+        phones = [None] * len(work.numbers) if place is None else work.values[place]
+        for index, (number, phone) in enumerate(zip(work.numbers, phones, strict=True)):
+            if index in work.problems or index in work.skipped:
                 continue
-            if index in work.problems:
-                continue
-            phone = None if place is None else work.values[place][index]
-            first = phones.get(phone) if phone is not None else None
+            first = known.get(phone) if phone is not None else None
             if self._uniques and self._has_taken_value(work, index, first or number, seen):
                 continue
-            if first is None:
-                if phone is not None:
-                    phones[phone] = seen.phones[phone] = number
-                work.lead(index, phone)
-            elif in_file == "update":
-                assert phone is not None
-                work.follow(index, phone, first, clear=self._plan.clear)
-            else:
-                note = self._column_note(place, index, work, first)
-                (work.skipped if in_file == "skip" else work.problems)[index] = [note]
+            if first is not None:
+                self._again(work, index, phone, first)
+                continue
+            if phone is not None:
+                known[phone] = seen.phones[phone] = number
+            work.lead(index, phone)
         return seen
+
+    def _again(self, work: _Chunk, index: int, phone: str, first: int) -> None:
+        """Deals with a row whose phone row `first` of the file has."""
+        if self._plan.in_file == "update":
+            work.follow(index, phone, first, clear=self._plan.clear)
+            return
+        place = self._by_key["phone"]
+        problem = self._columns[place].problem(
+            "duplicate_in_file", f"Trùng số điện thoại với dòng {first} của file",
+            f"The same phone number as row {first} of the file", work.cells[place][index],
+        )  # fmt: skip
+        (work.skipped if self._plan.in_file == "skip" else work.problems)[index] = [problem]
 
     def _has_taken_value(self, work: _Chunk, index: int, first: int, seen: Seen) -> bool:
         """Whether a unique attribute's value belongs to another customer of the file; takes it otherwise."""
@@ -111,68 +117,63 @@ class Normaliser:
                 seen.uniques.append((*key, first))
         return False
 
-    def _is_example(self, work: _Chunk, index: int) -> bool:
+    def _skip_example(self, work: _Chunk) -> None:
+        """The template's example row is known by its name and phone together."""
         name, phone = self._by_key.get("name"), self._by_key.get("phone")
-        return (
-            name is not None
-            and phone is not None
-            and work.cells[name][index] == EXAMPLE_NAME
-            and work.cells[phone][index] == EXAMPLE_PHONE
-        )
+        if name is None or phone is None or EXAMPLE_NAME not in work.cells[name]:
+            return
+        message = "Dòng ví dụ của file mẫu" if self._plan.vietnamese else "The template's example row"
+        note = {"field": None, "label": None, "column": None, "code": "example_row", "message": message, "value": None}
+        for index, cells in enumerate(zip(work.cells[name], work.cells[phone], strict=True)):
+            if cells == (EXAMPLE_NAME, EXAMPLE_PHONE):
+                work.problems.pop(index, None)
+                work.skipped[index] = [note]
 
-    def _column_note(self, place: int | None, index: int, work: _Chunk, first: int) -> Problem:
-        assert place is not None
-        return self._columns[place].problem(
-            "duplicate_in_file", f"Trùng số điện thoại với dòng {first} của file",
-            f"The same phone number as row {first} of the file", work.cells[place][index],
-        )  # fmt: skip
-
-    def _note(self, code: str, vi: str, en: str) -> list[Problem]:
-        message = vi if self._plan.vietnamese else en
-        return [{"field": None, "label": None, "column": None, "code": code, "message": message, "value": None}]
-
-    def _written(self, work: _Chunk) -> Iterable[str]:
+    def _written(self, work: _Chunk) -> Iterable[bytes]:
         """The lines of the rows that are written."""
-        leaders = work.leaders
-        values = [[column[index] for index in leaders] for column in work.values]
-        cells = [[column[index] for index in leaders] for column in work.cells]
-        firsts = work.firsts
-        own: list[list[str]] = []
-        for column, of_column, raw in zip(self._columns, values, cells, strict=True):
-            own += column.fill(of_column, raw)
-        groups = self._groups(values, len(leaders))
+        leaders, count = work.leaders, len(work.leaders)
+        if not leaders:
+            return []
+        values, cells = work.values, work.cells
+        if count < len(work.numbers):
+            values = [[of_column[index] for index in leaders] for of_column in values]
+            cells = [[of_column[index] for index in leaders] for of_column in cells]
+        own: list[list[bytes]] = []
+        for one, of_column, raw in zip(self._columns, values, cells, strict=True):
+            own += one.fill(of_column, raw)
+        firsts, groups = work.firsts, self._groups(values, count)
+        nothing = [_NULL] * count
         fixed = [
-            [self._prefix] * len(leaders),
-            [str(work.numbers[index]) for index in leaders],
-            [str(uuid7()) for _ in leaders],
-            ["write"] * len(leaders),
-            [str(firsts[index]) if index in firsts else NULL for index in leaders],
-            [NULL] * len(leaders),
-            [NULL] * len(leaders),
-            self._changes(values, groups, len(leaders)),
-            self._words(values, len(leaders)),
-            self._tails(values, len(leaders)),
-            [array(numbers) for _, numbers in groups],
-            self._attributes(values, len(leaders)),
-            self._unique_values(values, len(leaders)),
+            [self._prefix] * count,
+            column([str(work.numbers[index]) for index in leaders]),
+            column([str(uuid7()) for _ in leaders]),
+            [b"write"] * count,
+            column([str(firsts[index]) if index in firsts else NULL for index in leaders]) if firsts else nothing,
+            nothing,
+            nothing,
+            self._changes(values, groups, count),
+            self._words(values, count),
+            self._tails(values, count),
+            column([array(numbers) for _, numbers in groups]),
+            self._attributes(values, count),
+            self._unique_values(values, count),
         ]
-        return map("\t".join, zip(*fixed, *own, strict=True))
+        return map(b"\t".join, zip(*fixed, *own, strict=True))
 
-    def _others(self, work: _Chunk) -> Iterable[str]:
+    def _others(self, work: _Chunk) -> Iterable[bytes]:
         """The lines of the rows that only leave a trace."""
-        rest = [NULL] * 6 + self._nulls
+        rest = [_NULL] * (len(self._plan.columns) - OF_EVERY_LINE)
         for index, (action, leader, first) in work.folds.items():
-            yield self._line(work, index, action, str(first), str(work.numbers[leader]), NULL, rest)
-        for index, problems in work.skipped.items():
-            yield self._line(work, index, "skipped", NULL, NULL, escaped(json(problems)), rest)
-        for index, problems in work.problems.items():
-            yield self._line(work, index, "failed", NULL, NULL, escaped(json(problems)), rest)
+            yield self._line(work, index, action, str(first), str(work.numbers[leader]), _NULL, rest)
+        for action, refused in (("skipped", work.skipped), ("failed", work.problems)):
+            for index, problems in refused.items():
+                yield self._line(work, index, action, NULL, NULL, column([json(problems)], escape=True)[0], rest)
 
     def _line(
-        self, work: _Chunk, index: int, action: str, first: str, leader: str, errors: str, rest: list[str]
-    ) -> str:
-        number = str(work.numbers[index])
-        return "\t".join([self._prefix, number, NULL, action, first, leader, errors, *rest])
+        self, work: _Chunk, index: int, action: str, first: str, leader: str, errors: bytes, rest: list[bytes]
+    ) -> bytes:
+        head = "\t".join([str(work.numbers[index]), NULL, action, first, leader]).encode()
+        return b"\t".join([self._prefix, head, errors, *rest])
 
     def _groups(self, values: list[list[Any]], count: int) -> list[tuple[list[str], list[int]]]:
         """Names and numbers of each row's groups, the import's own among them."""
@@ -187,45 +188,44 @@ class Normaliser:
             found.append((names, sorted(numbers[name] for name in names)))
         return found
 
-    def _changes(self, values: list[list[Any]], groups: list[tuple[list[str], list[int]]], count: int) -> list[str]:
+    def _changes(self, values: list[list[Any]], groups: list[tuple[list[str], list[int]]], count: int) -> list[bytes]:
         members = [
-            column.changes(of_column)
-            for column, of_column in zip(self._columns, values, strict=True)
-            if column.field.key != "groups"
+            one.changes(of_column)
+            for one, of_column in zip(self._columns, values, strict=True)
+            if one.field.key != "groups"
         ]
-        members.append([f'"groups":[null,{json(names)}]' if names else None for names, _ in groups])
-        return _objects(members, count)
+        if any(names for names, _ in groups):
+            told = [f'"groups":[null,{json(names)}]' if names else "" for names, _ in groups]
+            members.append(column(told, escape=True))
+        return objects(members, count)
 
-    def _attributes(self, values: list[list[Any]], count: int) -> list[str]:
-        members = [
-            column.members(of_column)
-            for column, of_column in zip(self._columns, values, strict=True)
-            if column.field.is_attribute
-        ]
-        return _objects(members, count) if members else ["{}"] * count
+    def _attributes(self, values: list[list[Any]], count: int) -> list[bytes]:
+        pairs = zip(self._columns, values, strict=True)
+        return objects([one.members(of_column) for one, of_column in pairs if one.field.is_attribute], count)
 
-    def _unique_values(self, values: list[list[Any]], count: int) -> list[str]:
+    def _unique_values(self, values: list[list[Any]], count: int) -> list[bytes]:
         if not self._uniques:
-            return [NULL] * count
-        members: list[list[str | None]] = []
+            return [_NULL] * count
+        members = []
         for place in self._uniques:
             key = json(str(self._columns[place].field.attribute_id))
-            members.append([None if one is None else f"{key}:{json(str(one))}" for one in values[place]])
-        return _objects(members, count)
+            told = ["" if one is None else f"{key}:{json(str(one))}" for one in values[place]]
+            members.append(column(told, escape=True))
+        return objects(members, count)
 
-    def _words(self, values: list[list[Any]], count: int) -> list[str]:
+    def _words(self, values: list[list[Any]], count: int) -> list[bytes]:
         places = [self._by_key.get(key) for key in SEARCHED]
         name, email, tax_code = ([None] * count if place is None else values[place] for place in places)
-        return [
-            escaped(lexemes(search_words(one, mail, None, tax)))
-            for one, mail, tax in zip(name, email, tax_code, strict=True)
+        found = [
+            lexemes(search_words(one, mail, None, tax)) for one, mail, tax in zip(name, email, tax_code, strict=True)
         ]
+        return column(found, escape=True)
 
-    def _tails(self, values: list[list[Any]], count: int) -> list[str]:
+    def _tails(self, values: list[list[Any]], count: int) -> list[bytes]:
         place = self._by_key.get("phone")
         if place is None:
-            return [NULL] * count
-        return [phone_tail(one) or NULL for one in values[place]]
+            return [_NULL] * count
+        return column([phone_tail(one) or NULL for one in values[place]])
 
 
 class _Chunk:
@@ -233,12 +233,12 @@ class _Chunk:
 
     def __init__(self, rows: list[Row], columns: list[Column]) -> None:
         self.numbers = [number for number, _ in rows]
-        width = max(column.column for column in columns) + 1
+        width = max(column.place for column in columns) + 1
         by_column = list(zip_longest(*(cells for _, cells in rows)))
         blank: tuple[Cell, ...] = (None,) * len(rows)
         by_column += [blank] * (width - len(by_column))
         self.problems: Problems = {}
-        self.cells: list[list[Cell]] = [list(by_column[column.column]) for column in columns]
+        self.cells: list[list[Cell]] = [list(by_column[column.place]) for column in columns]
         self.values = [column.parse(cells, self.problems) for column, cells in zip(columns, self.cells, strict=True)]
         self.keys = [column.field.key for column in columns]
         self.leaders: list[int] = []
@@ -275,10 +275,3 @@ class _Chunk:
 
 def _is_unique(column: Column) -> bool:
     return column.field.unique and column.field.is_attribute
-
-
-def _objects(members: list[list[str | None]], count: int) -> list[str]:
-    """JSON objects of the members that each row has, escaped for COPY."""
-    if not members:
-        return ["{}"] * count
-    return [escaped("{" + ",".join(filter(None, of_row)) + "}") for of_row in zip(*members, strict=True)]

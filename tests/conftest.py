@@ -23,6 +23,7 @@ from app.core.settings import Settings
 from app.doctor import examine
 from app.main import create_app
 from tests.factories.people import Workspace, make_workspace
+from tests.features import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 from tests.laws.guard import statements_name_their_tenant, watch_statements  # noqa: F401
 from workers.main import WorkerProcess
 

@@ -10,6 +10,7 @@ from app.core import idempotency
 from app.core.log import logger
 from app.core.resources import Resources
 from app.identity import sessions, throttle
+from app.imports.expiry import delete_old_files
 
 EVERY = 3600.0
 
@@ -31,6 +32,7 @@ async def clean(resources: Resources, tenant_id: UUID) -> None:
     async with resources.db.transaction(tenant_id) as session:
         await idempotency.purge(session)
         await sessions.purge(session)
+    await delete_old_files(resources, tenant_id)
 
 
 async def workspaces(resources: Resources) -> list[UUID]:

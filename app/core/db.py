@@ -28,6 +28,11 @@ SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
 # The server is starting, stopping, out of connections, or cut this one.
 SERVER_AWAY = re.compile(r"^(08|57P0[1-5]|53300|25P03|57014$)")
 
+# InternalClientError: asyncpg's word for a server that died between two of its messages.
+AWAY = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, InterfaceError, OperationalError)
+# A file that is not there, and a wrong argument for the bare driver.
+OURS = (FileNotFoundError, PermissionError, ValueError)
+
 
 class TenantSession(Session):
     """A session whose `info["tenant_id"]` is sent first in its transaction and added to each statement."""
@@ -226,7 +231,9 @@ def retryable(error: BaseException) -> bool:
 
 def server_away(error: BaseException) -> bool:
     """Whether the error says that the database is away, and nothing about the request."""
-    if isinstance(error, OSError | asyncpg.InterfaceError | InterfaceError | OperationalError):
+    if isinstance(error, OURS):
+        return False
+    if isinstance(error, AWAY):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

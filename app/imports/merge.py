@@ -155,7 +155,8 @@ class _Chunk:
         Raises:
             Collision: they are no longer those that were locked and decided about.
         """
-        statement = sql.Statement(self.base)
+        # The dry run notes no moment, and PostgreSQL refuses an argument that a statement does not use.
+        statement = sql.Statement(self.base[:4] if self.terms.dry_run else self.base)
         registry = self.terms.registry
         difference = sql.Difference(
             statement, self.terms.fields, sql.labels_of(registry), sql.names_of_groups(registry),

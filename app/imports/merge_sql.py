@@ -201,7 +201,8 @@ def create_customers(base: Sequence[Any], fields: Iterable[Field], *, first_code
 # would compare each row with each.
 WRITE_NEW_WORDS = f"""
 INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
-SELECT $1, s.id, s.words || array_to_tsvector(ARRAY[lower({CODE.format(number=NUMBER.format(first="$5"))})]), s.phone_tail
+SELECT $1, s.id, s.words || array_to_tsvector(ARRAY[lower({CODE.format(number=NUMBER.format(first="$5"))})]),
+       s.phone_tail
 FROM crm.import_staging s WHERE {WRITTEN}
 """
 
@@ -215,8 +216,10 @@ class Difference:
         given = [one for one in fields if one.key not in ("phone", "groups")]
         self.attributes = [one for one in given if one.is_attribute]
         self._plain = [one for one in given if not one.is_attribute]
-        self._labels = {key: statement.arg(_json(names)) for key, names in labels.items() if self._has(key)}
-        self._names = statement.arg(_json(group_names))
+        self._texts = {key: _json(names) for key, names in labels.items() if self._has(key)}
+        self._texts["groups"] = _json(group_names)
+        # Arguments are added when they are first used: a statement takes exactly those that it names.
+        self._placeholders = dict[str, str]()
         self._relationship = statement.arg(first_relationship) if clear and self._has("relationship") else ""
         self._keys = statement.arg([one.name for one in self.attributes]) if clear and self.attributes else ""
         self.columns = [str(one.column) for one in self._plain] + ["group_nos"]
@@ -291,10 +294,16 @@ class Difference:
         return f"coalesce(s.{column}, c.{column})"
 
     def _shown(self, one: Field, value: str) -> str:
-        return f"({self._labels[one.key]}::text::jsonb ->> {value}::text)" if one.key in self._labels else value
+        return f"({self._names(one.key)} ->> {value}::text)" if one.key in self._texts else value
 
     def _group_names(self, numbers: str) -> str:
-        return f"(SELECT jsonb_agg({self._names}::text::jsonb -> one::text) FROM unnest({numbers}) AS one)"
+        return f"(SELECT jsonb_agg({self._names('groups')} -> one::text) FROM unnest({numbers}) AS one)"
+
+    def _names(self, key: str) -> str:
+        """The names of a list's values by their ids, as jsonb."""
+        if key not in self._placeholders:
+            self._placeholders[key] = self._statement.arg(self._texts[key])
+        return f"{self._placeholders[key]}::text::jsonb"
 
 
 def update_customers(statement: Statement, difference: Difference, actor: Sequence[Any]) -> str:

@@ -28,8 +28,19 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Cột {letter} có {count} số dài quá 15 chữ số đã bị làm tròn; hãy định dạng cột là Văn bản",
         "Column {letter} has {count} rounded numbers of more than 15 digits; format the column as text",
     ),
-    "hidden_sheets": ("Sheet ẩn không được đọc: {sheets}", "Hidden sheets were not read: {sheets}"),
-    "hidden_sheet": ("Sheet ẩn không được đọc: {name}", "A hidden sheet was not read: {name}"),
+    "hidden_sheets": ("Sheet ẩn không được đọc: {names}", "Hidden sheets were not read: {names}"),
+    "formulas_without_value": (
+        "Có {count} công thức không kèm kết quả; chúng được coi là trống",
+        "{count} formulas have no stored result; they count as empty",
+    ),
+    "csv_bad_bytes": (
+        "Có {count} chỗ không đúng bảng mã và đã bị thay thế",
+        "{count} places do not fit the encoding and were replaced",
+    ),
+    "csv_encoding_guessed": (
+        "Bảng mã được đoán là {encoding}; hãy xem lại chữ có dấu",
+        "The encoding was guessed to be {encoding}; check the accents",
+    ),
     "several_sheets": ("File có nhiều sheet; hãy chọn một sheet", "The file has several sheets; choose one"),
     "ragged_rows": (
         "Có {count} dòng thừa hoặc thiếu cột so với dòng tiêu đề",

@@ -19,7 +19,7 @@ from app.imports.choices import Choices, Kept, propose
 from app.imports.errors import refusal_of
 from app.imports.models import Import, ImportRow
 from app.imports.notices import notice_out
-from app.imports.reading import SheetPreview, Workbook
+from app.imports.reading import Notice, SheetPreview, Workbook
 from app.imports.schemas import (
     ChoicesOut,
     ColumnOut,
@@ -153,6 +153,7 @@ def preview_out(registry: Registry, book: Workbook) -> PreviewOut:
     """What reading found, with a suggestion for each column."""
     previews = {one.sheet: one for one in book.previews}
     proposal = propose(registry, book)
+    several = [Notice("several_sheets")] if len(book.previews) > 1 else []
     sheets = []
     for info in book.sheets:
         found = previews.get(info.index)
@@ -173,7 +174,7 @@ def preview_out(registry: Registry, book: Workbook) -> PreviewOut:
         encoding=book.encoding,
         delimiter=book.delimiter,
         sheets=sheets,
-        warnings=[notice_out(one) for one in book.warnings],
+        warnings=[notice_out(one) for one in (*book.warnings, *several)],
         proposal=ProposalOut(
             sheet=proposal.sheet.sheet + 1,
             start_row=proposal.sheet.first_data_row,

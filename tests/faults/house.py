@@ -56,6 +56,10 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
 
+    def faults(self) -> list[str]:
+        """What it logged as a fault of ours."""
+        return [line for line in self.log.read_text().splitlines() if '"unhandled"' in line]
+
     async def ended(self, seconds: float) -> int:
         """The exit code; raises TimeoutError when it still lives after so many seconds."""
         async with asyncio.timeout(seconds):
@@ -107,10 +111,13 @@ class House:
             client.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
             yield client
 
-    async def enqueue(self, kind: str, *, queue: Queue = "interactive", **args: Any) -> UUID:
-        """A job in a transaction of its own."""
+    async def enqueue(self, kind: str, *, queue: Queue = "interactive", hold: bool = False, **args: Any) -> UUID:
+        """A job in a transaction of its own; `hold` pauses it at once."""
         async with self.resources.db.transaction(self.tenant_id) as session:
-            return await jobs.enqueue(session, self.actor, kind, queue=queue, args=args)
+            job_id = await jobs.enqueue(session, self.actor, kind, queue=queue, args=args)
+            if hold:
+                await jobs.pause(session, self.actor, job_id)
+            return job_id
 
     async def owner(self) -> asyncpg.Connection:
         """A connection that no wall stops."""
@@ -130,12 +137,8 @@ class House:
 
     async def marks(self, job_id: UUID) -> list[int]:
         """The steps that the job has committed, in order."""
-        return list(
-            await self.ask(
-                "SELECT coalesce(array_agg((data->>'step')::int ORDER BY id), '{}') FROM crm.event WHERE subject_id = $1",
-                job_id,
-            )
-        )
+        steps = "coalesce(array_agg((data->>'step')::int ORDER BY id), '{}')"
+        return list(await self.ask(f"SELECT {steps} FROM crm.event WHERE subject_id = $1", job_id))
 
     async def flush_valkey(self) -> None:
         """Empties Valkey."""

@@ -21,7 +21,7 @@ class Load:
     acknowledged: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     cut: int = 0
-    slowest: float = 0.0
+    seconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     stopping: bool = False
 
@@ -40,7 +40,7 @@ class Load:
         except httpx.TransportError:
             self.cut += 1
             return None
-        self.slowest = max(self.slowest, time.perf_counter() - began)
+        self.seconds.append(time.perf_counter() - began)
         self.statuses[reply.status_code] += 1
         if reply.status_code == 503:
             if not int(reply.headers.get("retry-after", "0")) or reply.json()["code"] != "unavailable":

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-import time
+import statistics
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ async def test_no_job_is_lost(
 
     async def enqueue() -> None:
         for _ in range(count):
-            made.append(await home.enqueue("test.steps", steps=1))
+            made.append(await home.enqueue("test.steps", steps=1))  # noqa: PERF401 -- the harm watches it grow
 
     async def harm() -> None:
         while len(made) < count:
@@ -36,7 +36,8 @@ async def test_no_job_is_lost(
             await asyncio.sleep(0.5)
 
     async def all_ended() -> bool:
-        return await home.ask("SELECT count(*) FROM crm.job WHERE state IN ('queued', 'running')") == 0
+        left: int = await home.ask("SELECT count(*) FROM crm.job WHERE state IN ('queued', 'running')")
+        return left == 0
 
     made: list[object] = []
     async with working(client, people=2, pause=0.05) as load:
@@ -49,26 +50,31 @@ async def test_no_job_is_lost(
     assert api.lives
     assert worker.lives
     assert await examine(str(home.settings.database_url)) == []
-    print(f"\n{count} jobs done {took:.1f} s after the last was enqueued; slowest request {load.slowest * 1000:.0f} ms")
+    slowest = max(load.seconds) * 1000
+    print(f"\n{count} jobs done {took:.1f} s after the last was enqueued; slowest request {slowest:.0f} ms")
 
 
 @pytest.mark.promise(2)
 async def test_a_frozen_valkey_slows_nobody(home: House, worker: Process, client: httpx.AsyncClient) -> None:
     """It takes every connection and answers none: the worst that it can do to those who wait for it."""
+    held = [await home.enqueue("test.steps", steps=1, queue="bulk", hold=True) for _ in range(12)]
+
+    async def done() -> bool:
+        found: int = await home.ask("SELECT count(*) FROM crm.job WHERE id = ANY($1) AND state = 'succeeded'", held)
+        return found == len(held)
+
     os.kill(home.valkey, signal.SIGSTOP)
     try:
-        began = time.perf_counter()
-        job_id = await home.enqueue("test.steps", steps=1)
-        assert time.perf_counter() - began < 0.5
+        ringing = Load()
+        for job_id in held:
+            await ringing.send(client, "POST", f"/jobs/{job_id}/resume")
+        assert set(ringing.statuses) == {202}
+        assert statistics.median(ringing.seconds) < 0.3, "a ring is not waited for"
         async with working(client, people=4) as load:
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(2)
         assert_unnoticed(load)
-        assert load.slowest < 1
-
-        async def done() -> bool:
-            return await home.state(job_id) == "succeeded"
-
-        await until(done, seconds=10)
+        assert statistics.median(load.seconds) < 0.3
+        await until(done)
         ready = await client.get(f"{client.base_url.copy_with(path='/')}health/ready")
         assert (ready.status_code, ready.json()["parts"]) == (200, {"database": "ok", "valkey": "away"})
     finally:

@@ -1,7 +1,6 @@
 """Fixtures of the import tests."""
 
 import functools
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,7 +8,6 @@ from app.imports import reading
 
 
 @pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are read in chunks of three rows, so that a short one has many."""
     monkeypatch.setattr(reading, "read", functools.partial(reading.read, chunk_rows=3))
-    yield

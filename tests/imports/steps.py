@@ -30,7 +30,9 @@ async def ready(client: httpx.AsyncClient, content: bytes | Path, name: str = "k
     return await until(client, reply.json()["id"], ("ready",))
 
 
-async def until(client: httpx.AsyncClient, import_id: str, states: Sequence[str], seconds: float = 60) -> dict[str, Any]:
+async def until(
+    client: httpx.AsyncClient, import_id: str, states: Sequence[str], seconds: float = 60
+) -> dict[str, Any]:
     """The import once it is in one of the states."""
     for _ in range(int(seconds / 0.05)):
         reply = await client.get(f"{API}/imports/{import_id}")

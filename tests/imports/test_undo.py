@@ -52,11 +52,11 @@ async def test_changed_customers_are_as_before(workspace: Workspace) -> None:
         ["Nam", "0987654321", "nam@example.com", "", "", "", ""],
         ["Nam Mới", "0987654321", "", "", "", "100k", ""],
     ]
-    found = await bring(workspace.admin, second, group={"name": "Đợt 2"})
+    done = await bring(workspace.admin, second, group={"name": "Đợt 2"})
     changed = await customers(workspace)
     assert changed["+84912345678"]["attributes"] == {"han_muc": 2_000_000, "cccd": "003"}
-    assert found["counts"]["updated"] == 3
-    assert await undo(workspace, found["id"]) == {"removed": 0, "restored": 2, "kept": 0}
+    assert done["counts"]["updated"] == 3
+    assert await undo(workspace, done["id"]) == {"removed": 0, "restored": 2, "kept": 0}
     after = await customers(workspace)
     moving = ("version", "updated_at")
     for phone, customer in after.items():
@@ -65,16 +65,21 @@ async def test_changed_customers_are_as_before(workspace: Workspace) -> None:
         }
     hoa = after["+84912345678"]
     events = (await workspace.admin.get(f"{API}/customers/{hoa['id']}/events")).json()["items"]
-    assert (events[0]["kind"], events[0]["batch_id"]) == ("customer.reverted", found["id"])
+    assert (events[0]["kind"], events[0]["batch_id"]) == ("customer.reverted", done["id"])
     assert events[0]["changes"]["name"] == ["Hoà", "Hoa"]
     assert events[0]["changes"]["attributes.han_muc"] == [2_000_000, 1_500_000]
     assert events[0]["changes"]["groups"] == [["Đợt 2"], None]
     reply = await workspace.admin.get(f"{API}/customers", params={"q": "hoa@example.com"})
     assert [one["id"] for one in reply.json()["items"]] == [hoa["id"]]
     async with workspace.resources.db.transaction(workspace.id) as session:
-        values = await session.execute(text("SELECT value FROM crm.unique_value ORDER BY value"))
+        found = {"tenant": workspace.id}
+        values = await session.execute(
+            text("SELECT value FROM crm.unique_value WHERE tenant_id = :tenant ORDER BY value"), found
+        )
         assert [row[0] for row in values] == ["001", "002"]
-        slots = await session.execute(text("SELECT n1 FROM crm.customer WHERE phone = '+84912345678'"))
+        slots = await session.execute(
+            text("SELECT n1 FROM crm.customer WHERE tenant_id = :tenant AND phone = '+84912345678'"), found
+        )
         assert slots.scalar_one() == 1_500_000
 
 

@@ -1,11 +1,15 @@
 """Connections that look behind the application: as the owner of the database, and as the application's bare role."""
 
-from collections.abc import AsyncIterator
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import asyncpg
 import pytest
+import structlog
 from fastapi import FastAPI
 
+from app.core.log import configure
 from app.core.migrate import app_url
 from app.core.settings import Settings
 from tests.factories.people import make_workspace
@@ -43,3 +47,36 @@ async def scene(settings: Settings, app: FastAPI, worker: WorkerProcess) -> Asyn
     workspace = await make_workspace(settings, app)
     yield Scene(workspace, workspace.administrator)
     await workspace.aclose()
+
+
+class StandardError:
+    """Standard error as it is at each moment: pytest puts another in its place for each phase of a test."""
+
+    def write(self, text: str) -> None:
+        """Passes a text on."""
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Passes it on, too."""
+        sys.stderr.flush()
+
+
+@pytest.fixture(scope="module")
+def talkative() -> Iterator[None]:
+    """Logging as in production, at its most talkative."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure("DEBUG")
+    (handler,) = root.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(StandardError())
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def log(talkative: None, capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Gives what was written since the test began, by this process and its children."""
+    return lambda: "".join(capfd.readouterr())

@@ -8,10 +8,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-@cache
-def modules(*packages: str) -> tuple[tuple[str, ast.Module], ...]:
+def modules(*packages: str) -> Iterator[tuple[str, ast.Module]]:
     """(path from the root, tree) of every module in the packages."""
-    paths = sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+    for package in packages:
+        yield from _package(package)
+
+
+@cache
+def _package(package: str) -> tuple[tuple[str, ast.Module], ...]:
+    paths = sorted((ROOT / package).rglob("*.py"))
     return tuple((str(path.relative_to(ROOT)), ast.parse(path.read_text())) for path in paths)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, time, timedelta
 from typing import Any
 from unicodedata import is_normalized
@@ -19,8 +19,6 @@ Problems = dict[int, list[Problem]]
 
 _REPEATING = frozenset(("choice", "choices", "person", "gender", "province", "boolean", "date"))
 _KEPT = 50_000
-# Where text is kept as it is, and how long it may be.
-_TEXTS: dict[str, Callable[[Field], int]] = {"text": lambda field: field.max_length, "long_text": lambda _: 20_000}
 _TEXT_OR_NOTHING = {str, type(None)}
 
 
@@ -34,16 +32,14 @@ class Column:
         self._vietnamese = plan.vietnamese
         self._ids = plan.ids.get(field.key)
         self._known: dict[Cell, Any] = {}
+        # How long a text may be that is kept as it is; 0 for what is not text.
+        self._longest = {"text": field.max_length, "long_text": 20_000}.get(field.type, 0)
 
     def parse(self, cells: Sequence[Cell], problems: Problems) -> list[Any]:
         """The canonical value of each cell, None where it is empty or wrong; what is wrong goes to `problems`."""
         known = self._known if self.field.type in _REPEATING and len(self._known) < _KEPT else {}
         kinds = set(map(type, cells))
-        if (
-            self.field.type in _TEXTS
-            and kinds <= _TEXT_OR_NOTHING
-            and _is_clean(cells, _TEXTS[self.field.type](self.field))
-        ):
+        if self._longest and kinds <= _TEXT_OR_NOTHING and _is_clean(cells, self._longest):
             values = list(cells)
         elif bool in kinds and not kinds.isdisjoint((int, float)):
             values = self._one_by_one(cells, problems)
@@ -66,7 +62,8 @@ class Column:
         if field.key == "groups":
             return []
         if self._ids is not None:
-            return [column(map({None: NULL, **self._ids}.__getitem__, values))]
+            ids: dict[Any, str] = {None: NULL, **self._ids}
+            return [column(map(ids.__getitem__, values))]
         if _is_plain(values):
             texts = column([NULL if value is None else value for value in values])
         else:

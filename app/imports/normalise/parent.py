@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 
+from app.imports.children import child
 from app.imports.normalise.wire import CHUNK, HEAD, PLAN, REPLY, SEEN
 from app.imports.plan import Batch, Plan
-
-_ROOT = Path(__file__).resolve().parents[3]
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from app.imports.normalise.child import main; main()"
-_BUFFER = 8 << 20
 
 
 class NormaliserDied(Exception):
@@ -29,6 +23,10 @@ class Normaliser:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+
+    async def begin(self, plan: Plan) -> None:
+        """Says what the run is about."""
+        await self._send(PLAN, msgspec.msgpack.encode(plan))
 
     async def remember(self, seen: bytes) -> None:
         """Tells what an earlier claim of the job had seen of a chunk (see `chunk`)."""
@@ -62,16 +60,7 @@ class Normaliser:
 @asynccontextmanager
 async def normaliser(plan: Plan) -> AsyncIterator[Normaliser]:
     """Starts the process for one run, and ends it."""
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-c", _BOOT, str(_ROOT),
-        stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=_BUFFER, env={"LANG": "C.UTF-8", "PATH": os.defpath, **kept},
-    )  # fmt: skip
-    try:
+    async with child("app.imports.normalise.child") as process:
         running = Normaliser(process)
-        await running._send(PLAN, msgspec.msgpack.encode(plan))
+        await running.begin(plan)
         yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,6 +17,7 @@ from app.core.db import driver
 from app.core.i18n import Language
 from app.core.runner import Done, Failed, Outcome, Retry, Run
 from app.imports import files, queries
+from app.imports.children import child
 from app.imports.choices import Choices, Kept
 from app.imports.models import Import
 from app.imports.report.child import HEAD, RANGE, Heading
@@ -34,8 +33,6 @@ STATUSES: Final[dict[str, tuple[str, str]]] = {
     "kept": ("Giữ nguyên vì đã được sửa sau khi nhập", "Kept, because it was changed since"),
     "": ("Chưa xử lý", "Not processed"),
 }
-_ROOT = Path(__file__).resolve().parents[3]
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from app.imports.report.child import main; main()"
 _ROWS = """
 SELECT n, status, undone, first_n, errors::text FROM crm.import_row
 WHERE tenant_id = $1 AND import_id = $2 AND n BETWEEN $3 AND $4
@@ -69,24 +66,16 @@ class _Writing:
 
     async def write(self, path: Path, kept: Kept) -> bool:
         """Writes the file; False if the process died of it."""
-        kept_names = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-c", _BOOT, str(_ROOT), stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
-            env={"LANG": "C.UTF-8", "PATH": os.defpath, "TMPDIR": str(path.parent), **kept_names},
-        )  # fmt: skip
         try:
-            await self._send(process, msgspec.msgpack.encode(self._heading(path, kept)))
-            for number in range(self._choices.chunks):
-                await self._chunk(process, number)
-            assert process.stdin is not None
-            process.stdin.close()
-            await self._answer(process)
+            async with child("app.imports.report.child", TMPDIR=str(path.parent)) as process:
+                await self._send(process, msgspec.msgpack.encode(self._heading(path, kept)))
+                for number in range(self._choices.chunks):
+                    await self._chunk(process, number)
+                assert process.stdin is not None
+                process.stdin.close()
+                await self._answer(process)
         except (asyncio.IncompleteReadError, ConnectionError):
             return False
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
         return True
 
     async def _chunk(self, process: Process, number: int) -> None:

@@ -83,7 +83,8 @@ async def loses_and_doubles_nothing(home: House, folder: Path, *, rows: int, kil
     async with workspace(home, api, f"yen-{rows}") as quiet, workspace(home, api, f"lua-{rows}") as shot:
         calm = await worker(home)
         for place in (quiet, shot):
-            await ended(home, await started(place, await uploaded(place, known)))
+            for known in (same, other):
+                await ended(home, await started(place, await uploaded(place, known)))
         peace = await uploaded(quiet, file)
         await ended(home, await started(quiet, peace))
         await home.stop(calm)

@@ -62,21 +62,26 @@ def import_file(client: httpx.Client, path: Path, rows: int) -> float:
         reply = client.post("/imports", files={"file": (path.name, file)})
     reply.raise_for_status()
     found = reply.json()
-    while found["state"] == "reading":
-        time.sleep(0.02)
-        found = client.get(f"/imports/{found['id']}").json()
+    _wait(client, found["id"])
     read = time.perf_counter()
     client.post(f"/imports/{found['id']}/start", json={}).raise_for_status()
-    while found["state"] not in ("succeeded", "failed"):
-        time.sleep(0.02)
-        found = client.get(f"/imports/{found['id']}").json()
+    _wait(client, found["id"])
     seconds = time.perf_counter() - started
+    found = client.get(f"/imports/{found['id']}").json()
     if found["state"] != "succeeded" or found["counts"]["rows"] != rows:
         raise SystemExit(f"bench: the import ended {found['state']} with {found['counts']}")
     print(f"  read {read - started:.2f} s, ran {seconds - read + started:.2f} s, {found['counts']}")
     # The result file is made after the end; it must not weigh upon the next round.
     client.get(f"/imports/{found['id']}/result").raise_for_status()
     return seconds
+
+
+def _wait(client: httpx.Client, import_id: str) -> None:
+    """Until the stream of the import's progress says that it has ended."""
+    with client.stream("GET", f"/imports/{import_id}/events", timeout=600) as events:
+        for line in events.iter_lines():
+            if line == "event: end":
+                return
 
 
 async def _floor(bench: Bench, path: Path) -> float:

@@ -178,6 +178,7 @@ class Run:
                 .where(Job.id == self.id, Job.lease_token == self.token, Job.state == "running")
                 .values(lease_until=func.statement_timestamp() + self._lease, updated_at=now(), **values)
                 .returning(Job.control)
+                .execution_options(synchronize_session=False)
             )
         ).one_or_none()
         if row is None:
@@ -411,6 +412,7 @@ class Runner:
             .where(Job.id == run.id, Job.lease_token == run.token, Job.state == "running")
             .values(lease_until=None, lease_token=None, updated_at=now(), version=Job.version + 1, **values)
             .returning(Job.id)
+            .execution_options(synchronize_session=False)
         )
         if released is None:
             raise LeaseLost

@@ -46,6 +46,8 @@ class Terms:
     take_codes: TakeCodes
     is_small: Callable[[], bool]
     """Whether the workspace has so few customers that reading them all is cheaper than probing for each row."""
+    is_new: bool
+    """Whether it had none at all before the run."""
 
     @property
     def fields(self) -> list[Field]:
@@ -74,8 +76,10 @@ class Terms:
         return self.registry.ids["relationship"][first] if first else None
 
 
-async def merge(session: AsyncSession, terms: Terms, batch: Batch, copy: bytes) -> dict[str, int]:
-    """Writes the chunk and answers how many rows got which status.
+async def merge(
+    session: AsyncSession, terms: Terms, batch: Batch, copy: bytes, *, again: bool = False
+) -> dict[str, int]:
+    """Writes the chunk and answers how many rows got which status; `again` after a collision.
 
     Raises:
         Collision: nothing of the chunk may be committed.
@@ -88,7 +92,9 @@ async def merge(session: AsyncSession, terms: Terms, batch: Batch, copy: bytes) 
         "import_staging", schema_name="crm", source=_parts(copy), columns=terms.plan.columns, format="text"
     )
     if batch.written:
-        await chunk.write()
+        # In a new workspace only the file itself has customers, and it knows which of its phones came before. Should
+        # somebody add one meanwhile, the unique index says so.
+        await chunk.write(look=again or not terms.is_new or bool(batch.earlier) or terms.dry_run)
     return await chunk.finish()
 
 
@@ -108,10 +114,10 @@ class _Chunk:
         self.base: list[Any] = [UUID(terms.plan.tenant_id), UUID(terms.plan.import_id), batch.low, batch.high, now()]
         self.remaining = batch.written
 
-    async def write(self) -> None:
-        """Decides about the rows that are to be written, and writes them."""
+    async def write(self, *, look: bool) -> None:
+        """Decides about the rows that are to be written, and writes them; `look` for customers with their phones."""
         matched = 0
-        if self.terms.has_phone:
+        if look and self.terms.has_phone:
             lock = sql.MATCHED if self.terms.dry_run else sql.LOCK
             matched = await self.connection.fetchval(lock, *self.base[:4])
         if matched:

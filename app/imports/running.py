@@ -32,7 +32,7 @@ from app.imports.plan import Batch
 MERGES = 2
 ATTEMPTS = 5
 FORGET_ROWS = 50_000
-SMALL = 50_000
+SMALL = 200_000
 
 
 async def run_import(run: Run) -> Outcome:
@@ -93,6 +93,7 @@ async def _load(run: Run) -> "_Loaded | Outcome":
         dry_run=choices.dry_run,
         take_codes=lambda count: _take_codes(run, count),
         is_small=lambda: size + _created(run) <= SMALL,
+        is_new=size == 0,
     )
     return _Loaded(import_id, choices, terms)
 
@@ -182,7 +183,7 @@ class _Pipeline:
     async def _merge(self, number: int, batch: Batch, copy: bytes) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                await self._merge_once(number, batch, copy)
+                await self._merge_once(number, batch, copy, again=attempt > 0)
             except Collision:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -193,11 +194,11 @@ class _Pipeline:
                 return
             await asyncio.sleep(0.05 * 2**attempt)
 
-    async def _merge_once(self, number: int, batch: Batch, copy: bytes) -> None:
+    async def _merge_once(self, number: int, batch: Batch, copy: bytes, *, again: bool) -> None:
         run, held, progress = self._run, False, self._progress
         try:
             async with run.transaction() as session:
-                counts = await merge(session, self._loaded.terms, batch, copy) if batch.rows else {}
+                counts = await merge(session, self._loaded.terms, batch, copy, again=again) if batch.rows else {}
                 # Progress grows by one chunk at a time, and here stands what has been committed: a merge beside this
                 # one that fails makes the run forget the progress in memory.
                 await self._checkpoint.acquire()

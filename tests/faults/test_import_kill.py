@@ -23,12 +23,13 @@ from app.seeding import SEEDERS
 from tests.factories.workbooks import customers_xlsx
 from tests.faults.house import ANSWERS, PASSWORD, House, Process, until
 
-CHUNK = 1_000
+CHUNK = 250
 LEASE = "0.5"
 CUSTOMERS = """
 SELECT c.phone, c.phone_typed, c.name, c.email, c.birthday, c.province, c.province_typed, c.gender, c.address,
        c.company_name, c.tax_code, c.position, c.note, c.version, c.deleted_at, c.attributes::text, c.n1, c.t1, c.d1,
-       cardinality(c.group_nos), (SELECT name FROM crm.classification WHERE (tenant_id, id) = (c.tenant_id, c.source_id)),
+       cardinality(c.group_nos),
+       (SELECT name FROM crm.classification WHERE (tenant_id, id) = (c.tenant_id, c.source_id)),
        (SELECT count(*) FROM crm.group_member m WHERE (m.tenant_id, m.customer_id) = (c.tenant_id, c.id)),
        (SELECT count(*) FROM crm.customer_search s WHERE (s.tenant_id, s.id) = (c.tenant_id, c.id)),
        (SELECT count(*) FROM crm.event e WHERE (e.tenant_id, e.subject_id, e.kind)
@@ -62,9 +63,10 @@ class Left:
     result: bytes
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.promise(1)
 async def test_an_import_that_is_killed_ten_times(home: House, tmp_path: Path) -> None:
-    await loses_and_doubles_nothing(home, tmp_path, rows=20_000, kills=10)
+    await loses_and_doubles_nothing(home, tmp_path, rows=6_000, kills=10)
 
 
 @pytest.mark.long
@@ -127,7 +129,7 @@ async def under_fire(
         doomed = await replaced(home, doomed)
         assert await home.state(job_id) == "running", f"kill {number} came after the end"
     await ended(home, job_id)
-    await until(lambda: is_running(home, place, "imports.report"))
+    await until(lambda: has_begun(home, place, "imports.report"))
     await home.stop(await replaced(home, doomed))
     return import_id
 
@@ -147,7 +149,9 @@ async def replaced(home: House, doomed: Process) -> Process:
 async def worker(home: House) -> Process:
     """A running worker with small chunks and a short lease."""
     made = home._start(
-        "worker", ["tests.faults.import_worker"], {"CHUNK_ROWS": str(CHUNK), "CHOT_JOB_LEASE": LEASE, "CHOT_LOG_LEVEL": "INFO"}
+        "worker",
+        ["tests.faults.import_worker"],
+        {"CHUNK_ROWS": str(CHUNK), "CHOT_JOB_LEASE": LEASE, "CHOT_LOG_LEVEL": "INFO"},
     )
     await until(lambda: _ready(made))
     return made
@@ -205,6 +209,15 @@ async def is_running(home: House, place: Place, kind: str) -> bool:
     return found
 
 
+async def has_begun(home: House, place: Place, kind: str) -> bool:
+    """Whether the last job of the kind in the workspace is in a worker's hands, or done already."""
+    found: str = await home.ask(
+        "SELECT state FROM crm.job WHERE tenant_id = $1 AND kind = $2 ORDER BY created_at DESC LIMIT 1",
+        place.tenant_id, kind,
+    )  # fmt: skip
+    return found in ("running", "succeeded")
+
+
 async def has_done(home: House, job_id: UUID, rows: float) -> bool:
     """Whether a worker holds the job, and so many rows are committed."""
     found: bool = await home.ask(
@@ -218,7 +231,9 @@ async def left(home: House, place: Place, import_id: str) -> Left:
     connection: asyncpg.Connection = await home.owner()
     try:
         customers = await connection.fetch(CUSTOMERS, place.tenant_id)
-        rows = await connection.fetch(ROWS.replace("WHERE", "WHERE r.import_id = $2 AND"), place.tenant_id, UUID(import_id))
+        rows = await connection.fetch(
+            ROWS.replace("WHERE", "WHERE r.import_id = $2 AND"), place.tenant_id, UUID(import_id)
+        )
         events = await connection.fetch(
             "SELECT kind, count(*) FROM crm.event WHERE tenant_id = $1 AND batch_id = $2 GROUP BY kind",
             place.tenant_id, UUID(import_id),

@@ -33,9 +33,9 @@ async def gate(monkeypatch: pytest.MonkeyPatch, small_chunks: None) -> AsyncIter
     """The real merge, one chunk at a time, behind a gate."""
     made, merge = Gate(), merging.merge
 
-    async def gated(*args: Any) -> Any:
+    async def gated(*args: Any, **options: Any) -> Any:
         await made.pass_through()
-        return await merge(*args)
+        return await merge(*args, **options)
 
     monkeypatch.setattr(running, "merge", gated)
     monkeypatch.setattr(running, "MERGES", 1)

@@ -97,7 +97,7 @@ async def _imports(rows: Sequence[Sequence[str]], client: httpx.AsyncClient) -> 
     import_id = reply.json()["id"]
     assert (await client.post(f"/imports/{import_id}/start", json={})).status_code == 202
     async with asyncio.timeout(20):
-        while (found := (await client.get(f"/imports/{import_id}")).json())["state"] != "succeeded":
+        while (found := (await client.get(f"/imports/{import_id}")).json())["state"] != "succeeded":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert found["counts"]["created"] == len(rows) - 1
 
@@ -105,6 +105,6 @@ async def _imports(rows: Sequence[Sequence[str]], client: httpx.AsyncClient) -> 
 async def _children(process: Process) -> list[psutil.Process]:
     """What a process has started and not seen the end of, once the report of the last import is made."""
     async with asyncio.timeout(20):
-        while left := psutil.Process(process.pid).children(recursive=True):
+        while left := psutil.Process(process.pid).children(recursive=True):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     return left

@@ -42,7 +42,10 @@ def fill(sheet: Worksheet, row: int, **values: str) -> None:
 
 async def with_attributes(workspace: Workspace) -> None:
     """Two attributes of the workspace's own, one with choices."""
-    for body in ({"name": "Hạn mức", "type": "money"}, {"name": "Hạng thẻ", "type": "choice", "choices": ["Vàng", "Bạc"]}):
+    for body in (
+        {"name": "Hạn mức", "type": "money"},
+        {"name": "Hạng thẻ", "type": "choice", "choices": ["Vàng", "Bạc"]},
+    ):
         reply = await workspace.admin.post(f"{API}/attributes", json=body)
         assert reply.status_code == 201, reply.text
 

@@ -96,9 +96,7 @@ async def test_what_is_no_table_is_refused_with_a_sentence(
 
 
 async def test_a_name_is_only_data(workspace: Workspace) -> None:
-    found = await ready(
-        workspace.admin, table([["Tên", "SĐT"], ["Hoa", "0912345678"]]), "../../etc/\u202epasswd.csv"
-    )
+    found = await ready(workspace.admin, table([["Tên", "SĐT"], ["Hoa", "0912345678"]]), "../../etc/\u202epasswd.csv")
     assert found["file_name"] == "passwd.csv"
 
 

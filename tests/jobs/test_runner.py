@@ -218,6 +218,25 @@ async def test_what_was_rolled_back_is_no_progress(jobbing: Machine, actor: Acto
     assert await jobbing.marks(actor) == [0, 1, 2]
 
 
+async def test_a_step_that_fails_takes_nothing_from_the_one_beside_it(jobbing: Machine, actor: Actor) -> None:
+    async def work(run: Run) -> Outcome:
+        async def fails() -> None:
+            async with run.transaction():
+                raise ValueError
+
+        async def commits() -> None:
+            async with run.transaction() as session:
+                await session.connection()
+                run.progress["next"] = 1
+
+        await asyncio.gather(*(step() for _ in range(10) for step in (commits, fails)), return_exceptions=True)
+        return Done()
+
+    for _ in range(5):
+        job_id = await jobbing.enqueue(actor, "test.work")
+        assert (await jobbing.run(jobbing.runner(handled(work)), actor, job_id)).progress == {"next": 1}
+
+
 async def test_a_retry_waits_and_each_fault_waits_longer(jobbing: Machine, actor: Actor) -> None:
     async def work(run: Run) -> Outcome:
         if run.claims == 1:

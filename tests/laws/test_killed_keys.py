@@ -25,7 +25,7 @@ SEED = 5
 
 
 @pytest.mark.promise(5)
-@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("kills", [1, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 async def test_a_killed_api_leaves_each_key_one_effect(
     settings: Settings, workspace: Workspace, owner: asyncpg.Connection, kills: int
 ) -> None:
@@ -82,7 +82,7 @@ async def served(
         "CHOT_REDIS_URL": str(settings.redis_url),
         "CHOT_SECRET_KEY": settings.secret.decode(),
     }
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: ASYNC220 -- starting it takes no time; nobody waits for its end
         [sys.executable, "-m", "app.cli", "serve"],
         cwd=ROOT,
         env={**os.environ, **environment},

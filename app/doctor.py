@@ -192,15 +192,6 @@ CHECKS: tuple[Check, ...] = (
         """,
     ),
     Check(
-        "session.of_inactive_user",
-        "somebody who may not sign in is still signed in",
-        """
-        SELECT s.tenant_id, s.id FROM crm.login_session s
-        JOIN crm.app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
-        WHERE NOT u.active AND s.revoked_at IS NULL AND s.expires_at > now()
-        """,
-    ),
-    Check(
         "import.counts_disagree",
         "an import's counts are not what its rows say",
         """

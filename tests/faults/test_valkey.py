@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import statistics
+from uuid import UUID
 
 import httpx
 import pytest
 
+from app.core import jobs
 from app.doctor import examine
 from tests.faults.house import PASSWORD, SLUG, House, Process, until
 from tests.faults.load import Load, working
@@ -23,8 +25,11 @@ async def test_no_job_is_lost(
     """Flushed, killed and started without its memory, several times while jobs are enqueued."""
 
     async def enqueue() -> None:
-        for _ in range(count):
-            made.append(await home.enqueue("test.steps", steps=1))  # noqa: PERF401 -- the harm watches it grow
+        while len(made) < count:
+            async with home.resources.db.transaction(home.tenant_id) as session:
+                for _ in range(count // 250):
+                    job = await jobs.enqueue(session, home.actor, "test.steps", queue="interactive", args={"steps": 1})
+                    made.append(job)
 
     async def harm() -> None:
         while len(made) < count:
@@ -39,7 +44,8 @@ async def test_no_job_is_lost(
         left: int = await home.ask("SELECT count(*) FROM crm.job WHERE state IN ('queued', 'running')")
         return left == 0
 
-    made: list[object] = []
+    made: list[UUID] = []
+    others = [await home.worker() for _ in range(count // 2_500 - 1)]
     async with working(client, people=2, pause=0.05) as load:
         await asyncio.gather(enqueue(), harm())
         took = await until(all_ended, seconds=60)
@@ -48,7 +54,8 @@ async def test_no_job_is_lost(
     assert (done, steps) == (count, count)
     assert_unnoticed(load)
     assert api.lives
-    assert worker.lives
+    assert all(one.lives for one in (worker, *others))
+    await home.stop(*others)
     assert await examine(str(home.settings.database_url)) == []
     slowest = max(load.seconds) * 1000
     print(f"\n{count} jobs done {took:.1f} s after the last was enqueued; slowest request {slowest:.0f} ms")

@@ -19,6 +19,7 @@ def suggestions(found: dict[str, Any], sheet: int = 0) -> dict[str, str]:
     return {one["header"]: one["suggestion"]["field"] for one in columns if one["suggestion"]}
 
 
+@pytest.mark.feature("B034")
 async def test_the_preview_tells_what_the_file_holds(workspace: Workspace) -> None:
     found = await ready(
         workspace.admin,
@@ -51,6 +52,7 @@ async def test_headers_are_known_in_many_spellings_and_own_fields_by_their_names
     assert suggestions(found) == {header: field for header, field in headers.items() if field}
 
 
+@pytest.mark.feature("B032")
 async def test_the_sheet_with_customers_is_proposed(workspace: Workspace, tmp_path: Path) -> None:
     book = Workbook()
     first = book.worksheets[0]

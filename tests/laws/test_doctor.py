@@ -58,7 +58,6 @@ BREAKS: dict[str, str] = {
     "session.two_families": """
         INSERT INTO crm.refresh_token (tenant_id, id, session_id, token_hash, created_at, expires_at)
         SELECT tenant_id, uuidv7(), session_id, token_hash, created_at, expires_at FROM crm.refresh_token""",
-    "session.of_inactive_user": "UPDATE crm.app_user SET active = false WHERE tenant_id = '{tenant}'",
     "import.counts_disagree": IMPORT % ("'succeeded'", '{{"rows": 3, "created": 3}}'),
     "import.customer_lost": """
         INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.core.validation import wrong
 from app.core.vietnam import text as vn
-from app.identity.schemas import ABSENT, Strict
+from app.identity.schemas import ABSENT, Strict, example
 
 MAX_CHOICES = 500
 MAX_MEMBERS = 1000
@@ -205,6 +205,8 @@ class ClassificationPage(BaseModel):
 
 class MembersIn(Strict):
     """Customers to put into a group or take out of it."""
+
+    model_config = example({"ids": ["01a201d5-4bd6-720a-ac95-3ee821c9d87d"]})
 
     ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_MEMBERS)]
 

@@ -55,8 +55,15 @@ class Strict(BaseModel):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
+def example(value: dict[str, Any]) -> ConfigDict:
+    """The configuration of a request that shows this example in the contract."""
+    return ConfigDict(json_schema_extra={"example": value})
+
+
 class LoginIn(Strict):
     """A sign-in. The workspace is the company's short name."""
+
+    model_config = example({"workspace": "demo", "username": "admin", "password": "mật khẩu của bạn"})
 
     workspace: Typed = Field(examples=["demo"])
     username: Typed = Field(examples=["admin"])
@@ -65,6 +72,8 @@ class LoginIn(Strict):
 
 class RefreshIn(Strict):
     """The refresh token of the last reply."""
+
+    model_config = example({"refresh_token": "the refresh_token of the last reply"})
 
     refresh_token: Annotated[str, Field(max_length=200)]
 
@@ -81,12 +90,16 @@ class TokensOut(BaseModel):
 class PasswordIn(Strict):
     """A change of one's own password."""
 
+    model_config = example({"current_password": "mật khẩu đang dùng", "new_password": "một câu dài dễ nhớ"})
+
     current_password: Password
     new_password: Password
 
 
 class ProfilePatch(Strict):
     """What people change about themselves; absent stays, null clears."""
+
+    model_config = example({"full_name": "Nguyễn Thị Lan"})
 
     full_name: Line = ABSENT
     email: Email | None = ABSENT
@@ -95,6 +108,10 @@ class ProfilePatch(Strict):
 
 class UserIn(Strict):
     """A new account."""
+
+    model_config = example(
+        {"username": "lan.nguyen", "password": "một câu dài dễ nhớ", "full_name": "Nguyễn Thị Lan", "role": "sale"}
+    )
 
     username: Annotated[str, Field(min_length=2, max_length=64, examples=["lan.nguyen"])]
     password: Password
@@ -107,6 +124,8 @@ class UserIn(Strict):
 
 class UserPatch(Strict):
     """Changes of an account; absent stays, null clears. The user name never changes."""
+
+    model_config = example({"active": False})
 
     full_name: Line = ABSENT
     email: Email | None = ABSENT
@@ -162,6 +181,8 @@ class UserPage(BaseModel):
 class RolePatch(Strict):
     """Changes of a role."""
 
+    model_config = example({"permissions": ["customers.view", "customers.create"]})
+
     name: Line = ABSENT
     permissions: PermissionKeys = ABSENT
 
@@ -207,6 +228,8 @@ class PermissionPage(BaseModel):
 class ApiKeyIn(Strict):
     """A new key for a program."""
 
+    model_config = example({"name": "Tổng đài", "scopes": ["customers.view"]})
+
     name: Line
     scopes: Annotated[PermissionKeys, Field(min_length=1)]
     expires_at: AwareDatetime | None = Field(None, description="Null: until it is revoked.")
@@ -249,6 +272,8 @@ class SystemParameters(BaseModel):
 
 class SettingsPatch(Strict):
     """Changes of the system parameters; absent stays."""
+
+    model_config = example({"group_description_required": True})
 
     group_description_required: bool = ABSENT
 

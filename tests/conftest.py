@@ -41,7 +41,8 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
     made = Settings(
         data_dir=tmp_path_factory.mktemp("data"),
         database_url=make_url(servers.database_url).set(database=name).render_as_string(hide_password=False),
-        redis_url=servers.redis_url,
+        # A database of Valkey's of its own: another run's worker must not hear this run's bell.
+        redis_url=f"{servers.redis_url.rpartition('/')[0]}/{os.getpid() % 14 + 2}",
         # One secret for all runs: the roles' passwords follow from it, and roles belong to the whole server.
         secret_key="the test suite's secret, which is longer than 32 bytes",
         job_lease=3,

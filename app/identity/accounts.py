@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import configuration
 from app.core.clock import new_id, now
 from app.core.db import on_conflict, tenant_of
 from app.core.errors import NotFound, invalid
@@ -78,6 +79,8 @@ async def insert_user(
             version=1, created_at=moment, updated_at=moment,
         )
     )  # fmt: skip
+    # Users are the values of a customer's owner: what caches know of them is old now.
+    await configuration.bump(session)
     return user_id
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.clock import now
+from app.core.db import tenant_of
 from app.core.errors import NotFound, Stale, invalid
 from app.core.events import record
 from app.core.paging import Pager
@@ -26,7 +27,7 @@ COLUMNS = (
 
 async def list_keys(session: AsyncSession, secret: bytes, *, limit: int, cursor: str | None, count: str) -> ApiKeyPage:
     """A page of keys, the newest first, revoked ones included."""
-    pager = Pager(secret, "api_keys")
+    pager = Pager(secret, tenant_of(session), "api_keys")
     position = pager.position(cursor)
     page = select(*COLUMNS).order_by(ApiKey.id.desc()).limit(limit + 1)
     if position is not None:

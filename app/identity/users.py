@@ -6,8 +6,10 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import configuration
 from app.core.actor import Actor
 from app.core.clock import now
+from app.core.db import tenant_of
 from app.core.errors import NotFound, Stale, invalid
 from app.core.events import record
 from app.core.paging import Pager
@@ -38,7 +40,7 @@ async def list_users(
     count: str,
 ) -> UserPage:
     """A page of users in the order of their names. `q` is looked for in names, e-mail and phone, accents aside."""
-    pager = Pager(secret, "users", q, active, role)
+    pager = Pager(secret, tenant_of(session), "users", q, active, role)
     found = _matching(q, active, role)
     position = pager.position(cursor)
     page = found if position is None else found.where(User.username > position[0])
@@ -216,6 +218,7 @@ async def _save(session: AsyncSession, user: User) -> None:
     user.version += 1
     user.updated_at = now()
     await session.flush()
+    await configuration.bump(session)
 
 
 async def _tell(

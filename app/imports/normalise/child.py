@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import os
 import signal
 import sys
 from typing import BinaryIO
@@ -52,13 +52,10 @@ def _answer(answers: BinaryIO, *parts: bytes) -> None:
 
 
 def _follow_parent() -> None:
-    """A worker that is killed takes this process with it, where the system can do that."""
-    try:
+    """A worker that is killed takes this process with it, where the system can do that; elsewhere the end of its
+    input ends it."""
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    except (OSError, AttributeError):
-        return
-    if os.getppid() == 1:
-        os._exit(1)
 
 
 if __name__ == "__main__":

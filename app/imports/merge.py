@@ -44,10 +44,8 @@ class Terms:
     owner_id: UUID | None
     dry_run: bool
     take_codes: TakeCodes
-    is_small: Callable[[], bool]
-    """Whether the workspace has so few customers that reading them all is cheaper than probing for each row."""
     is_new: bool
-    """Whether it had none at all before the run."""
+    """Whether the workspace had no customers at all before the run."""
 
     @property
     def fields(self) -> list[Field]:
@@ -85,9 +83,6 @@ async def merge(
         Collision: nothing of the chunk may be committed.
     """
     chunk = _Chunk(await driver(session), terms, batch)
-    if terms.is_small():
-        # The planner does not know a young workspace yet, and would compare each row with each.
-        await chunk.connection.execute("SET LOCAL enable_nestloop = off")
     await chunk.connection.copy_to_table(
         "import_staging", schema_name="crm", source=_parts(copy), columns=terms.plan.columns, format="text"
     )

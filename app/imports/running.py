@@ -20,7 +20,7 @@ from app.core.clock import now
 from app.core.db import driver, retryable
 from app.core.runner import Done, Failed, Outcome, Retry, Run, Stopped
 from app.customers import registry as registries
-from app.imports import files, queries
+from app.imports import files, planning, queries
 from app.imports.choices import Choices, make_plan
 from app.imports.errors import FilesGone
 from app.imports.finishing import finish
@@ -32,7 +32,6 @@ from app.imports.plan import Batch
 MERGES = 2
 ATTEMPTS = 5
 FORGET_ROWS = 50_000
-SMALL = 200_000
 
 
 async def run_import(run: Run) -> Outcome:
@@ -62,6 +61,8 @@ class _Loaded:
     import_id: UUID
     choices: Choices
     terms: Terms
+    size: int
+    """Customers of the workspace before the run, as far as that matters."""
 
 
 async def _load(run: Run) -> "_Loaded | Outcome":
@@ -77,7 +78,7 @@ async def _load(run: Run) -> "_Loaded | Outcome":
             )
         ).scalar_one()
         registry = await registries.load(session)
-        size = await _size(session) - _created(run)
+        size = await planning.count_customers(session) - _created(run)
     choices = queries.choices_of(row)
     assert choices is not None
     plan = make_plan(run.tenant_id, import_id, row.language, choices, registry)
@@ -92,10 +93,9 @@ async def _load(run: Run) -> "_Loaded | Outcome":
         owner_id=choices.owner_id,
         dry_run=choices.dry_run,
         take_codes=lambda count: _take_codes(run, count),
-        is_small=lambda: size + _created(run) <= SMALL,
         is_new=size == 0,
     )
-    return _Loaded(import_id, choices, terms)
+    return _Loaded(import_id, choices, terms, size)
 
 
 class _Pipeline:
@@ -118,7 +118,7 @@ class _Pipeline:
                     continue
                 batch, copy = await self._normalise(child, number)
                 await self._make_room(batch)
-                await self._refresh_statistics()
+                await self._refresh_statistics(batch)
                 outcome = self._run.interrupted()
                 if outcome is not None:
                     break
@@ -162,12 +162,12 @@ class _Pipeline:
         ]
         await self._wait_for(needed)
 
-    async def _refresh_statistics(self) -> None:
-        """Once a run in a workspace that is no longer small: the statistics may not have met it yet."""
-        if self._progress.get("known") or self._loaded.terms.is_small():
+    async def _refresh_statistics(self, batch: Batch) -> None:
+        """Once a run, when a chunk is to be compared with many customers: the statistics may not know them yet."""
+        compared = batch.earlier or not self._loaded.terms.is_new or self._loaded.terms.dry_run
+        if self._progress.get("known") or not compared or self._loaded.size + _created(self._run) <= planning.SMALL:
             return
-        async with self._run.resources.db.transaction(self._run.tenant_id) as session:
-            await (await driver(session)).execute("SELECT crm.refresh_statistics()")
+        await planning.refresh_statistics(self._run.resources, self._run.tenant_id)
         self._progress = {**self._progress, "known": True}
 
     async def _wait_for(self, numbers: list[int], *, all_of_them: bool = True) -> None:
@@ -198,7 +198,7 @@ class _Pipeline:
         run, held, progress = self._run, False, self._progress
         try:
             async with run.transaction() as session:
-                counts = await merge(session, self._loaded.terms, batch, copy, again=again) if batch.rows else {}
+                counts = await self._write(session, batch, copy, again=again) if batch.rows else {}
                 # Progress grows by one chunk at a time, and here stands what has been committed: a merge beside this
                 # one that fails makes the run forget the progress in memory.
                 await self._checkpoint.acquire()
@@ -209,6 +209,11 @@ class _Pipeline:
         finally:
             if held:
                 self._checkpoint.release()
+
+    async def _write(self, session: AsyncSession, batch: Batch, copy: bytes, *, again: bool) -> dict[str, int]:
+        if not self._progress.get("known"):
+            await planning.avoid_nested_loops(session)
+        return await merge(session, self._loaded.terms, batch, copy, again=again)
 
     def _advanced(self, number: int, batch: Batch, found: dict[str, int]) -> dict[str, Any]:
         progress = self._progress
@@ -245,15 +250,6 @@ class _Pipeline:
 def _created(run: Run) -> int:
     created: int = run.progress.get("counts", NO_COUNTS)["created"]
     return created
-
-
-async def _size(session: AsyncSession) -> int:
-    """How many customers the workspace had before the run; not counted past what matters."""
-    found: int = await (await driver(session)).fetchval(
-        "SELECT count(*) FROM (SELECT FROM crm.customer WHERE tenant_id = $1 AND deleted_at IS NULL LIMIT $2) AS first",
-        session.info["tenant_id"], SMALL + 1,
-    )  # fmt: skip
-    return found
 
 
 async def _take_codes(run: Run, count: int) -> int:

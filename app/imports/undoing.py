@@ -18,7 +18,7 @@ from app.core.fields import Field
 from app.core.runner import Done, Outcome, Retry, Run, Stopped
 from app.customers import registry as registries
 from app.customers.registry import Registry
-from app.imports import queries
+from app.imports import planning, queries
 from app.imports.finishing import finish
 from app.imports.merge import Collision, write_words
 from app.imports.merge_sql import EVENT_COLUMNS, Difference, Statement, labels_of, names_of_groups
@@ -47,8 +47,8 @@ SELECT count(*) FROM (
 ) AS locked
 """
 MARK = """
-UPDATE crm.import_row r SET undone = CASE WHEN r.customer_id = ANY($5::uuid[]) THEN 'removed'
-    WHEN r.customer_id = ANY($6::uuid[]) THEN 'restored' ELSE 'kept' END
+UPDATE crm.import_row r SET undone = CASE WHEN r.customer_id IN (SELECT unnest($5::uuid[])) THEN 'removed'
+    WHEN r.customer_id IN (SELECT unnest($6::uuid[])) THEN 'restored' ELSE 'kept' END
 WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.status IN ('created', 'updated') AND r.undone IS NULL
   AND r.customer_id IS NOT NULL
   AND (r.n BETWEEN $3 AND $4 AND r.first_n IS NULL OR r.first_n BETWEEN $3 AND $4)
@@ -60,14 +60,15 @@ DELETE FROM crm.unique_value WHERE tenant_id = $1 AND customer_id = ANY($2::uuid
 # $2 customers, $3 attribute, $4 its key.
 RECLAIM = """
 INSERT INTO crm.unique_value (tenant_id, attribute_id, value, customer_id)
-SELECT $1, $3::uuid, c.attributes ->> $4::text, c.id FROM crm.customer c
-WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND c.attributes ->> $4::text IS NOT NULL
+SELECT $1, $3::uuid, c.attributes ->> $4::text, c.id
+FROM unnest($2::uuid[]) AS one (id) JOIN crm.customer c ON c.tenant_id = $1 AND c.id = one.id
+WHERE c.attributes ->> $4::text IS NOT NULL
 ON CONFLICT (tenant_id, attribute_id, value) DO NOTHING
 """
 LOST = """
-SELECT count(*) FROM crm.customer c
+SELECT count(*) FROM unnest($2::uuid[]) AS one (id) JOIN crm.customer c ON c.tenant_id = $1 AND c.id = one.id
 JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = $3::uuid AND u.value = c.attributes ->> $4::text
-WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND u.customer_id <> c.id
+WHERE u.customer_id <> c.id
 """
 SAVE_COUNTS = """
 UPDATE crm.import SET undo_counts = $3::text::jsonb, updated_at = $4 WHERE tenant_id = $1 AND id = $2
@@ -83,16 +84,19 @@ async def undo_import(run: Run) -> Outcome:
         row = (await session.execute(select(Import).where(Import.id == import_id))).scalar_one()
         registry = await registries.load(session)
         last = await _last_row(session, import_id)
+        small = await planning.count_customers(session) <= planning.SMALL
     choices = queries.choices_of(row)
     assert choices is not None
     fields = [registry.fields[key] for key in choices.mapping if key in registry.fields]
     run.progress.setdefault("counts", row.undo_counts or NOTHING)
     low = run.progress.get("next", 0)
+    if not small:
+        await planning.refresh_statistics(run.resources, run.tenant_id)
     while low <= last:
         outcome = run.interrupted()
         if outcome is not None:
             return _interrupted(run, import_id, outcome)
-        if not await _undo_range(run, _Range(import_id, low, low + STEP - 1, registry, fields)):
+        if not await _undo_range(run, _Range(import_id, low, low + STEP - 1, registry, fields, small=small)):
             return Retry(reason="collision", seconds=0.2)
         low += STEP
     return Done(effect=lambda session: _undone(session, run, import_id), result=run.progress["counts"])
@@ -137,8 +141,10 @@ class Restoration(Difference):
 class _Range:
     """One range of first rows, within one transaction."""
 
-    def __init__(self, import_id: UUID, low: int, high: int, registry: Registry, fields: list[Field]) -> None:
-        self.import_id, self.low, self.high = import_id, low, high
+    def __init__(
+        self, import_id: UUID, low: int, high: int, registry: Registry, fields: list[Field], *, small: bool
+    ) -> None:
+        self.small, self.import_id, self.low, self.high = small, import_id, low, high
         self.registry, self.fields = registry, fields
         self.uniques = [one for one in fields if one.is_attribute and one.unique]
 
@@ -149,6 +155,8 @@ class _Range:
             Collision: a value was taken by somebody in this moment.
         """
         connection = await driver(session)
+        if self.small:
+            await planning.avoid_nested_loops(session)
         base = [run.tenant_id, self.import_id, self.low, self.high, now()]
         touched = await connection.fetchval(LOCK, *base[:4])
         if not touched:

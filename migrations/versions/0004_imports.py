@@ -14,7 +14,7 @@ depends_on = None
 # then believes it to be empty, takes any index for as good as another.
 REFRESH = """
 CREATE FUNCTION crm.refresh_statistics() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
-AS $$ BEGIN ANALYZE crm.customer (tenant_id, phone); END $$
+AS $$ BEGIN ANALYZE crm.customer (tenant_id); END $$
 """
 
 

@@ -101,7 +101,7 @@ class Column:
         """Parses each different cell once; returns what is wrong with the wrong ones."""
         parse, field, wrong = PARSERS[self.field.type], self.field, dict[Cell, Problem]()
         for cell in cells:
-            if cell is None:
+            if cell is None or cell == "":
                 continue
             try:
                 value = parse(field, cell if type(cell) is str else _plain(cell))

@@ -6,7 +6,6 @@ Valkey each process holds the limit by itself: requests are never refused becaus
 """
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 
 from app.core.errors import TooManyRequests
 from app.core.log import logger
+from app.core.tasks import end
 
 WINDOW = 60
 SYNC_SECONDS = 1.0
@@ -106,9 +106,7 @@ class RateLimiter:
     async def close(self) -> None:
         """Ends the exchange with Valkey."""
         if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
 
     def _counter(self, subject: str, window: int) -> _Counter:

@@ -38,6 +38,8 @@ async def client(home: House, api: Process) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(autouse=True)
 async def unbroken(home: House) -> AsyncIterator[None]:
-    """Whatever a test breaks, the next one finds whole."""
+    """Whatever a test breaks, and whatever it leaves running when it fails, the next one finds whole and at rest."""
+    before = list(home.processes)
     yield
     await home.revive()
+    await home.stop(*[process for process in home.processes if process not in before])

@@ -24,6 +24,7 @@ from tests.factories.workbooks import customers_xlsx
 from tests.faults.house import ANSWERS, PASSWORD, House, Process, until
 
 CHUNK = 250
+PACE = 0.2
 LEASE = "0.5"
 CUSTOMERS = """
 SELECT c.phone, c.phone_typed, c.name, c.email, c.birthday, c.province, c.province_typed, c.gender, c.address,
@@ -115,7 +116,7 @@ async def under_fire(
 ) -> str:  # fmt: skip
     """Imports the file with a worker that is killed while it reads, `kills` times while it imports, and while it
     reports. Every tenth or so of the rows gets its share of the kills, each at a moment of chance."""
-    doomed = await worker(home)
+    doomed = await worker(home, PACE)
     uploading = asyncio.create_task(uploaded(place, file))
     await until(lambda: is_running(home, place, "imports.read"))
     await asyncio.sleep(rng.uniform(0, 0.3))
@@ -125,33 +126,38 @@ async def under_fire(
     for number in range(kills):
         moment = rows * 0.9 * (number + rng.random()) / kills
         await until(lambda: has_done(home, job_id, moment), 60)  # noqa: B023
-        await asyncio.sleep(rng.uniform(0, 0.1))
-        doomed = await replaced(home, doomed)
+        await asyncio.sleep(rng.uniform(0, 1.5 * PACE))
+        await killed(home, doomed)
         assert await home.state(job_id) == "running", f"kill {number} came after the end"
+        doomed = await worker(home, PACE)
     await ended(home, job_id)
     await until(lambda: has_begun(home, place, "imports.report"))
     await home.stop(await replaced(home, doomed))
     return import_id
 
 
-async def replaced(home: House, doomed: Process) -> Process:
-    """Kills the worker, sees that nothing of it lives on, and starts another at once."""
+async def killed(home: House, doomed: Process) -> None:
+    """Kills the worker, and sees that nothing of it lives on."""
     children = psutil.Process(doomed.pid).children(recursive=True)
     doomed.signal(signal.SIGKILL)
     await doomed.ended(5)
     home.processes.remove(doomed)
-    fresh = await worker(home)
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=5)
     assert not alive
-    return fresh
 
 
-async def worker(home: House) -> Process:
+async def replaced(home: House, doomed: Process) -> Process:
+    """Kills the worker and starts another at once."""
+    await killed(home, doomed)
+    return await worker(home, PACE)
+
+
+async def worker(home: House, pace: float = 0) -> Process:
     """A running worker with small chunks and a short lease."""
     made = home._start(
         "worker",
         ["tests.faults.import_worker"],
-        {"CHUNK_ROWS": str(CHUNK), "CHOT_JOB_LEASE": LEASE, "CHOT_LOG_LEVEL": "INFO"},
+        {"CHUNK_ROWS": str(CHUNK), "CHUNK_SECONDS": str(pace), "CHOT_JOB_LEASE": LEASE, "CHOT_LOG_LEVEL": "INFO"},
     )
     await until(lambda: _ready(made))
     return made

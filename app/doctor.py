@@ -86,6 +86,14 @@ CHECKS: tuple[Check, ...] = (
         """,
     ),
     Check(
+        "customer_search.without_customer",
+        "a search row stands for a customer who does not exist",
+        """
+        SELECT s.tenant_id, s.id FROM crm.customer_search s
+        LEFT JOIN crm.customer c ON c.tenant_id = s.tenant_id AND c.id = s.id WHERE c.id IS NULL
+        """,
+    ),
+    Check(
         "customer.groups_disagree",
         "customer.group_nos is not what group_member says",
         """
@@ -189,6 +197,15 @@ CHECKS: tuple[Check, ...] = (
         SELECT t.tenant_id, t.session_id FROM crm.refresh_token t
         JOIN crm.login_session s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
         WHERE t.used_at IS NULL AND s.revoked_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1
+        """,
+    ),
+    Check(
+        "session.of_inactive_user",
+        "somebody who may not sign in is still signed in",
+        """
+        SELECT s.tenant_id, s.id, s.user_id FROM crm.login_session s
+        JOIN crm.app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
+        WHERE NOT u.active AND s.revoked_at IS NULL AND s.expires_at > now()
         """,
     ),
     Check(

@@ -181,7 +181,7 @@ WORDS = """
 INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
 SELECT $1, c.id, array_to_tsvector(array_remove(array(
         SELECT f.folded FROM unnest(string_to_array(c.name, ' ')) AS w(word)
-        JOIN unnest($2::text[], $3::text[]) AS f(word, folded) ON f.word = w.word) || lower(c.code) || c.email, NULL)),
+        JOIN unnest($2::text[], $3::text[]) AS f(word, folded) ON f.word = w.word) || c.email, NULL)),
     reverse('0' || substr(c.phone, 4))
 FROM crm.customer c WHERE c.tenant_id = $1
 ON CONFLICT DO NOTHING

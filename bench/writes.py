@@ -81,5 +81,6 @@ async def _clean(bench: Bench) -> None:
     )
     ids = [row["id"] for row in found]
     await owner.execute("DELETE FROM crm.event WHERE tenant_id = $1 AND subject_id = ANY($2)", tenant, ids)
-    await owner.execute("DELETE FROM crm.customer WHERE tenant_id = $1 AND id = ANY($2)", tenant, ids)
+    for table in ("customer_search", "customer"):
+        await owner.execute(f"DELETE FROM crm.{table} WHERE tenant_id = $1 AND id = ANY($2)", tenant, ids)
     await owner.close()

@@ -61,7 +61,7 @@ class Shell:
         except Exception as error:  # noqa: BLE001
             await reply.fail(_as_app_error(error), scope)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = _template(scope)
             seconds = time.perf_counter() - started
             REQUESTS.labels(scope["method"], route, reply.status).inc()
             SECONDS.labels(scope["method"], route).observe(seconds)
@@ -73,6 +73,14 @@ class Shell:
                 request_id=request_id,
                 workspace=scope["state"].get("tenant_id"),
             )
+
+
+def _template(scope: Scope) -> str:
+    """The whole path template of the route that served the request, `none` if none did."""
+    # An included route knows its path without the prefix; FastAPI keeps the one with it here.
+    included = scope.get("fastapi", {}).get("effective_route_context")
+    template: str = getattr(included or scope.get("route"), "path", "none")
+    return template
 
 
 class _Reply:

@@ -61,6 +61,17 @@ class Blobs:
             async for part in self.stream(name):
                 file.write(part)
 
+    async def copy(self, name: str, to: str) -> None:
+        """Stores a blob under a second name, without bringing it here.
+
+        Raises:
+            FileNotFoundError: nothing stands under the first name.
+        """
+        try:
+            await obstore.copy_async(self._store, name, to)
+        except NotFoundError as error:
+            raise FileNotFoundError(name) from error
+
     async def delete_all(self, prefix: str) -> None:
         """Deletes every blob under a folder-like prefix."""
         async for page in obstore.list(self._store, prefix):

@@ -105,16 +105,15 @@ class Database:
                 reset=_nothing,
                 server_settings=self._options,
             )
-        try:
-            connection = await self._readers.acquire(timeout=self._wait)
-        except TimeoutError:
-            raise Unavailable() from None
-        try:
-            async with connection.transaction(readonly=True):
-                await connection.fetchval("SELECT crm.use_tenant($1)", tenant_id)
+        # As many places as the pool has connections, so that it never lets anybody wait itself.
+        async with self._place(), self._readers.acquire() as connection:
+            # One round trip for both. No argument fits into such a pair, and a UUID needs no quoting.
+            await connection.execute(f"BEGIN READ ONLY; SELECT crm.use_tenant('{UUID(int=tenant_id.int)}')")
+            try:
                 yield connection
-        finally:
-            await self._readers.release(connection)
+            finally:
+                # It has written nothing, so this is a good end too.
+                await connection.execute("ROLLBACK")
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncConnection]:

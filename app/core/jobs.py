@@ -32,6 +32,9 @@ LIVE = ("queued", "running", "paused")
 ENDED = ("succeeded", "failed", "dead", "cancelled")
 RINGS_LOST = Counter("chot_rings_lost_total", "Rings that Valkey did not take; a sweeper finds their jobs")
 DEDUPED = text("dedupe_key IS NOT NULL AND state IN ('queued', 'running', 'paused')")
+# Few beside the others. `lease_until` stays out of every index: each beat writes it.
+ACTIVE = text("state IN ('queued', 'running')")
+ACTIVE_IN_LANE = text("lane IS NOT NULL AND state IN ('queued', 'running')")
 
 
 class Job(TenantRow, Versioned, Base):
@@ -48,7 +51,8 @@ class Job(TenantRow, Versioned, Base):
             unique=True,
             postgresql_where=DEDUPED,
         ),
-        Index("job_due_ix", "run_at", postgresql_where=text("state IN ('queued', 'running')")),
+        Index("job_due_ix", "tenant_id", "queue", "run_at", "id", postgresql_where=ACTIVE),
+        Index("job_lane_ix", "tenant_id", "lane", postgresql_where=ACTIVE_IN_LANE),
         Index("job_recent_ix", "tenant_id", text("created_at DESC"), text("id DESC")),
         {"info": TENANT},
     )

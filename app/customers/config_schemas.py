@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.core.schemas import ABSENT, Strict, example
 from app.core.validation import wrong
 from app.core.vietnam import text as vn
-from app.identity.schemas import ABSENT, Strict, example
 
 MAX_CHOICES = 500
 MAX_MEMBERS = 1000

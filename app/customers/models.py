@@ -10,7 +10,6 @@ from sqlalchemy import (
     Computed,
     Date,
     DateTime,
-    ForeignKeyConstraint,
     Index,
     Integer,
     Numeric,
@@ -23,13 +22,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import SCHEMA, TENANT, Base, TenantRow, Versioned, keys, reference
+from app.core.orm import TENANT, Base, TenantRow, Versioned, keys, reference
 
 TEXT_SLOTS = tuple(f"t{n}" for n in range(1, 9))
 NUMBER_SLOTS = tuple(f"n{n}" for n in range(1, 7))
 DATE_SLOTS = tuple(f"d{n}" for n in range(1, 5))
 SLOTS = TEXT_SLOTS + NUMBER_SLOTS + DATE_SLOTS
 LIVE = text("deleted_at IS NULL")
+TAGGED = text("tag_nos <> '{}'")
 
 
 def _slot_index(slot: str) -> Index:
@@ -81,11 +81,33 @@ class Customer(TenantRow, Versioned, Base):
             postgresql_where=text("deleted_at IS NOT NULL"),
         ),
         Index("customer_group_ix", "tenant_id", "group_nos", postgresql_using="gin"),
+        Index("customer_tag_ix", "tenant_id", "tag_nos", postgresql_using="gin", postgresql_where=TAGGED),
+        Index(
+            "customer_birthday_ix",
+            "tenant_id",
+            "birth_md",
+            postgresql_where=text("birth_md IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        Index(
+            "customer_tier_ix",
+            "tenant_id",
+            "tier_id",
+            text("created_at DESC"),
+            postgresql_where=text("tier_id IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        Index(
+            "customer_stars_ix",
+            "tenant_id",
+            "stars",
+            text("created_at DESC"),
+            postgresql_where=text("stars > 0 AND deleted_at IS NULL"),
+        ),
         *(_slot_index(slot) for slot in SLOTS),
         {"info": TENANT | {"searchable": True}},
     )
 
-    code: Mapped[str]
+    # By its bytes, so that an index on it also finds how a code begins.
+    code: Mapped[str] = mapped_column(Text(collation="C"))
     name: Mapped[str]
     phone: Mapped[str | None] = mapped_column(Text, doc="E.164")
     phone_typed: Mapped[str | None] = mapped_column(Text, doc="as it was typed, where that differs")
@@ -109,9 +131,30 @@ class Customer(TenantRow, Versioned, Base):
     relationship_id: Mapped[UUID | None]
     owner_id: Mapped[UUID | None]
     group_nos: Mapped[list[int]] = mapped_column(ARRAY(Integer), doc="numbers of its groups, beside group_member")
+    tag_nos: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{}", doc="numbers of its tags")
     attributes: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_by: Mapped[UUID | None]
     deleted_at: Mapped[datetime | None]
+    deleted_by: Mapped[UUID | None]
+    deleted_reason: Mapped[str | None] = mapped_column(Text, doc="trash; merge: it lives on in merged_into")
+    merged_into: Mapped[UUID | None]
+
+    kind: Mapped[str] = mapped_column(Text, server_default="individual", doc="lead, individual, company")
+    referrer_id: Mapped[UUID | None] = mapped_column(doc="the customer who referred it")
+    referrer_user_id: Mapped[UUID | None] = mapped_column(doc="the employee who referred it")
+    fax: Mapped[str | None]
+    registered_address: Mapped[str | None]
+    office_address: Mapped[str | None]
+    country: Mapped[str | None]
+    district: Mapped[str | None] = mapped_column(Text, doc="as typed: districts ended in 2025")
+    ward: Mapped[str | None]
+    website: Mapped[str | None]
+    founded_on: Mapped[date | None] = mapped_column(Date)
+    tier_id: Mapped[UUID | None] = mapped_column(doc="a classification of the kind tier")
+    tier_fixed: Mapped[bool] = mapped_column(Boolean, server_default="false", doc="set by hand: no rule moves it")
+    score: Mapped[int] = mapped_column(Integer, server_default="0")
+    stars: Mapped[int] = mapped_column(SmallInteger, server_default="0", doc="0 to 5, from the score")
+    in_pool: Mapped[bool] = mapped_column(Boolean, server_default="false", doc="whether anybody may take it")
 
     t1: Mapped[str | None]
     t2: Mapped[str | None]
@@ -134,17 +177,15 @@ class Customer(TenantRow, Versioned, Base):
 
 
 class CustomerSearch(TenantRow, Base):
-    """What a search box can find a customer by. Beside the record, so that other changes never pay for it."""
+    """What a search box can find a customer by. Beside the record, so that other changes never pay for it.
+
+    Derived, and written in the transaction that writes the customer; so no foreign key, which would cost an import a
+    look-up for each row. `chot doctor` compares the two.
+    """
 
     __tablename__ = "customer_search"
     __table_args__ = (
         PrimaryKeyConstraint("tenant_id", "id", name="customer_search_pk"),
-        ForeignKeyConstraint(
-            ["tenant_id", "id"],
-            [f"{SCHEMA}.customer.tenant_id", f"{SCHEMA}.customer.id"],
-            name="customer_search_customer_fk",
-            ondelete="CASCADE",
-        ),
         Index("customer_search_words_ix", "tenant_id", "words", postgresql_using="gin"),
         Index(
             "customer_search_phone_ix",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,13 @@ from app.filters.search import Door, Entity, Part, Sql, Wanted, door
 
 PROVINCES = msgspec.json.encode({one.code: one.name for one in provinces.ALL}).decode().replace("'", "''")
 
+
+def _label(kind: str) -> str:
+    """The name of a list's value. The list becomes a map once a statement: a join would look up each row's value."""
+    return f"""(SELECT jsonb_object_agg(l.id, l.name) FROM crm.classification l
+        WHERE l.tenant_id = $1 AND l.kind = '{kind}') ->> c.{kind}_id::text"""
+
+
 # The members of a customer's JSON, each with the expression that makes it.
 MEMBERS: dict[str, str] = {
     "id": "c.id",
@@ -35,13 +43,13 @@ MEMBERS: dict[str, str] = {
     "province_typed": "c.province_typed",
     "gender": "c.gender",
     "address": "c.address",
-    "source": "source.name",
-    "customer_type": "customer_type.name",
+    "source": _label("source"),
+    "customer_type": _label("customer_type"),
     "company_name": "c.company_name",
     "tax_code": "c.tax_code",
     "position": "c.position",
     "note": "c.note",
-    "relationship": "relationship.name",
+    "relationship": _label("relationship"),
     "owner_id": "c.owner_id",
     "owner": "owner.username",
     "owner_name": "owner.full_name",
@@ -56,11 +64,6 @@ MEMBERS: dict[str, str] = {
     "version": "c.version",
 }
 JOINS = {
-    "source": "LEFT JOIN crm.classification source ON source.tenant_id = $1 AND source.id = c.source_id",
-    "customer_type": """LEFT JOIN crm.classification customer_type
-        ON customer_type.tenant_id = $1 AND customer_type.id = c.customer_type_id""",
-    "relationship": """LEFT JOIN crm.classification relationship
-        ON relationship.tenant_id = $1 AND relationship.id = c.relationship_id""",
     "owner": "LEFT JOIN crm.app_user owner ON owner.tenant_id = $1 AND owner.id = c.owner_id",
 }
 CUSTOMERS = Entity("crm.customer", words="crm.customer_search")
@@ -108,18 +111,18 @@ async def list_json(raw: asyncpg.Connection, actor: Actor, registry: Registry | 
         async with door(raw) as found:
             keys = await plan.page(found, position)
             count = await plan.count(found)
-        bodies = await _read(raw, actor, [row[0] for row in keys[: ask.limit]], ask.fields)
+        items = await _read(raw, actor, [row[0] for row in keys[: ask.limit]], ask.fields)
+        last = keys[ask.limit - 1] if len(keys) > ask.limit else None
     else:
-        keys, bodies = await _newest(raw, actor, plan, position)
+        last, items = await _newest(raw, actor, plan, position)
         count = None
     cursor = None
-    if len(keys) > ask.limit:
-        last = keys[ask.limit - 1]
+    if last is not None:
         cursor = pager.cursor([*(_plain(value) for value in last[1:]), str(last[0])])
     return b"".join(
         (
             b'{"items":[',
-            b",".join(bodies),
+            items,
             b'],"next_cursor":',
             msgspec.json.encode(cursor),
             b',"count":',
@@ -216,8 +219,11 @@ class _Plan:
 
 async def _newest(
     raw: asyncpg.Connection, actor: Actor, plan: _Plan, position: list[Any] | None
-) -> tuple[list[Any], list[bytes]]:
-    """The plain list needs no door: its index serves under row-level security, in one statement."""
+) -> tuple[tuple[UUID, int, datetime] | None, bytes]:
+    """The key of the page's last row if another page follows, and the page.
+
+    The plain list needs no door: its index serves under row-level security, in one statement.
+    """
     sql = Sql(actor.tenant_id)
     where = ["c.tenant_id = $1", "c.deleted_at IS NULL", visible(sql, actor), *plan._after(sql, position)]
     way = "DESC" if plan.down else "ASC"
@@ -225,26 +231,35 @@ async def _newest(
         f"SELECT * FROM crm.customer c WHERE {' AND '.join(where)} "
         f"ORDER BY c.created_at {way}, c.id {way} LIMIT {plan.ask.limit + 1:d}"
     )
-    rows = await raw.fetch(
-        f"SELECT c.id, 0 AS tier, c.created_at, {_json(plan.ask.fields)} AS body "
-        f"{_from(f'({inner})', plan.ask.fields)} ORDER BY c.created_at {way}, c.id {way}",
+    limit = plan.ask.limit
+    # The rows come in the order of their numbers; to sort them again would cost a tenth of the statement.
+    row = await raw.fetchrow(
+        f"""
+        SELECT string_agg(body, ',') FILTER (WHERE n <= {limit:d}),
+               max(id::text) FILTER (WHERE n = {limit:d}), max(created_at) FILTER (WHERE n = {limit:d}), count(*)
+        FROM (
+            SELECT c.id, c.created_at, {_json(plan.ask.fields)} AS body,
+                   row_number() OVER (ORDER BY c.created_at {way}, c.id {way}) AS n
+            {_from(f"({inner})", plan.ask.fields)}
+        ) AS page
+        """,
         *sql.args,
     )
-    return [(row[0], row[1], row[2]) for row in rows], [row[3].encode() for row in rows[: plan.ask.limit]]
+    last = (UUID(row[1]), 0, row[2]) if row[3] > limit else None
+    return last, (row[0] or "").encode()
 
 
-async def _read(raw: asyncpg.Connection, actor: Actor, ids: Sequence[UUID], fields: tuple[str, ...]) -> list[bytes]:
-    """The customers of these ids as JSON, in their order, through the wall."""
+async def _read(raw: asyncpg.Connection, actor: Actor, ids: Sequence[UUID], fields: tuple[str, ...]) -> bytes:
+    """The customers of these ids as JSON, in their order and with commas between, through the wall."""
     if not ids:
-        return []
-    rows = await raw.fetch(
-        f"SELECT c.id, {_json(fields)} AS body {_from(fields=fields)} "
+        return b""
+    items: str | None = await raw.fetchval(
+        f"SELECT string_agg({_json(fields)}, ',' ORDER BY array_position($2::uuid[], c.id)) {_from(fields=fields)} "
         "WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])",
         actor.tenant_id,
         list(ids),
     )
-    bodies = {row[0]: row[1].encode() for row in rows}
-    return [bodies[one] for one in ids if one in bodies]
+    return (items or "").encode()
 
 
 def _json(fields: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from app.core.vietnam import phone
 from app.core.vietnam import text as vn
 from app.filters.search import Sql
 
+CODE = re.compile(r"[A-Za-z]{1,10}[0-9][A-Za-z0-9._/-]{0,40}")
 # The tone mark on the first vowel, as it is taught now, and on the second, as many type it.
 TONES = dict(
     zip(
@@ -28,20 +29,9 @@ def search_box(sql: Sql, q: str, words: Sequence[str]) -> tuple[str, str]:
     if " " not in whole and words != [whole]:
         # An e-mail address or a tax code is one word in the index, though it holds several.
         match = f"{_lexeme(whole, prefix=True)} | {match}" if match else _lexeme(whole, prefix=True)
-    forms = phone.search_forms(q)
-    if forms is None:
+    parts = [*_by_phone(sql, q), *_by_code(sql, q)]
+    if not parts:
         return ("", f"s.words @@ {sql.arg(match)}::text::tsquery") if match else ("false", "")
-    parts = []
-    if forms.e164:
-        parts.append(_by_tail(f"= {sql.arg(phone.national(forms.e164)[::-1])}"))
-    if forms.tail:
-        parts.append(_by_tail(f"LIKE {sql.arg(escape_like(forms.tail[::-1]) + '%')}"))
-    if forms.prefix:
-        after = forms.prefix[:-1] + chr(ord(forms.prefix[-1]) + 1)
-        parts.append(
-            "SELECT p.id FROM crm.customer p WHERE p.tenant_id = $1 AND p.deleted_at IS NULL "
-            f"AND p.phone >= {sql.arg(forms.prefix)} AND p.phone < {sql.arg(after)}"
-        )
     if match:
         parts.append(
             "SELECT s.id FROM crm.customer_search s "
@@ -55,6 +45,33 @@ def as_written(sql: Sql, q: str) -> str:
     """Whether a name holds the words with the accents that were typed."""
     words = vn.accented_words(q)
     return " AND ".join(f"lower(c.name) ~ {sql.arg(_spelling(word))}" for word in words) or "true"
+
+
+def _by_phone(sql: Sql, q: str) -> list[str]:
+    """A phone in any spelling, its last digits or its first."""
+    forms = phone.search_forms(q)
+    if forms is None:
+        return []
+    parts = []
+    if forms.e164:
+        parts.append(_by_tail(f"= {sql.arg(phone.national(forms.e164)[::-1])}"))
+    if forms.tail:
+        parts.append(_by_tail(f"LIKE {sql.arg(escape_like(forms.tail[::-1]) + '%')}"))
+    if forms.prefix:
+        after = forms.prefix[:-1] + chr(ord(forms.prefix[-1]) + 1)
+        parts.append(
+            "SELECT p.id FROM crm.customer p WHERE p.tenant_id = $1 AND p.deleted_at IS NULL "
+            f"AND p.phone >= {sql.arg(forms.prefix)} AND p.phone < {sql.arg(after)}"
+        )
+    return parts
+
+
+def _by_code(sql: Sql, q: str) -> list[str]:
+    """A code or its beginning, as far as the first digit at least: every code begins with the same letters."""
+    if not CODE.fullmatch(q):
+        return []
+    beginning = sql.arg(escape_like(q.upper()) + "%")
+    return [f"SELECT c.id FROM crm.customer c WHERE c.tenant_id = $1 AND c.code LIKE {beginning}"]
 
 
 def _by_tail(comparison: str) -> str:

@@ -132,7 +132,7 @@ async def load_for_change(session: AsyncSession, actor: Actor, customer_id: UUID
 
 async def write_search(session: AsyncSession, customer_id: UUID, columns: Mapping[str, Any]) -> None:
     """Writes what the search box finds the customer by."""
-    words = search_words(columns.get("name"), columns.get("email"), columns.get("code"), columns.get("tax_code"))
+    words = search_words(columns.get("name"), columns.get("email"), columns.get("tax_code"))
     await session.execute(
         text("""
         INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
@@ -194,7 +194,7 @@ def code_of(number: int) -> str:
 
 async def _insert(raw: asyncpg.Connection, row: Mapping[str, Any], event: tuple[Any, ...]) -> bool:
     """Writes the customer, its search words and its event in one statement; False if its phone is taken."""
-    args: list[Any] = [*row.values(), search_words(row["name"], row.get("email"), row["code"], row.get("tax_code")),
+    args: list[Any] = [*row.values(), search_words(row["name"], row.get("email"), row.get("tax_code")),
                        phone_tail(row.get("phone")), *event]  # fmt: skip
     given = ", ".join(f"${number}" for number in range(1, len(row) + 1))
     first = len(row) + 1

@@ -15,9 +15,10 @@ from app.core.clock import new_id, now
 from app.core.db import Database, driver
 from app.customers import attributes, groups, registry
 from app.customers.service import code_of
-from app.customers.values import Values, check, phone_tail, search_words
+from app.customers.values import Values, check
 from app.demo.vocabulary import person
 from app.identity import accounts, passwords, workspaces
+from app.imports.merge import write_words
 from app.seeding import SEEDERS
 
 SALES = ("Lê Minh Châu", "Phạm Gia Bảo", "Võ Ngọc Diệp", "Hoàng Tuấn Kiệt", "Bùi Thu Hà")
@@ -68,7 +69,7 @@ async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -
 async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: random.Random, numbers: range) -> None:
     known = await registry.load(session)
     first = await counters.take_range(session, "customer", len(numbers))
-    rows, words, members, events = [], [], [], []
+    rows, found_by, members, events = [], [], [], []
     moment = now()
     relationships = list(known.ids["relationship"].values())
     for offset, number in enumerate(numbers):
@@ -76,17 +77,12 @@ async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: ra
         made = moment - timedelta(minutes=rng.randrange(1, 500_000))
         row = _row(actor, values, code_of(first + offset), rng.choice(owners), rng.choice(relationships), made)
         rows.append(tuple(row.get(column) for column in COLUMNS))
-        words.append((actor.tenant_id, row["id"], search_words(row["name"], row.get("email"), row["code"],
-                      row.get("tax_code")), phone_tail(row["phone"])))  # fmt: skip
+        found_by.append((row["id"], row["name"], row.get("email"), row.get("tax_code"), row["phone"]))
         members += [(actor.tenant_id, group.id, row["id"], made, None) for group in values.groups or []]
         events.append(_event(actor, values, row["id"], made))
     raw = await driver(session)
     await raw.copy_records_to_table("customer", schema_name="crm", columns=COLUMNS, records=rows)
-    await raw.executemany(
-        "INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail) "
-        "VALUES ($1, $2, array_to_tsvector($3::text[]), $4)",
-        words,
-    )
+    await write_words(raw, actor.tenant_id, found_by)
     columns = ("tenant_id", "group_id", "customer_id", "added_at", "batch_id")
     await raw.copy_records_to_table("group_member", schema_name="crm", records=members, columns=columns)
     await raw.copy_records_to_table("event", schema_name="crm", records=events, columns=EVENT_COLUMNS)

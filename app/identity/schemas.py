@@ -1,12 +1,13 @@
 """Requests and replies of identity."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr
 
 from app.core.fields import EMAIL
+from app.core.schemas import ABSENT, Strict, example
 from app.core.validation import wrong
 from app.core.vietnam import phone, text
 from app.identity.permissions import PermissionKeys, RoleKey
@@ -39,25 +40,6 @@ Phone = Annotated[str, Field(max_length=40, examples=["0912345678"]), AfterValid
 Typed = Annotated[str, Field(min_length=1, max_length=200)]
 # Longer than any password that is taken, so that a long one gets the rule's own message.
 Password = Annotated[SecretStr, Field(max_length=1000)]
-
-
-# Absent, and with no default in the contract: a client that sends defaults would change what it did not mean to.
-ABSENT: Any = Field(default_factory=lambda: None)
-
-
-class Strict(BaseModel):
-    """A request: an unknown member is refused rather than ignored."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    def given(self) -> dict[str, Any]:
-        """The members that the request holds: absent is not null."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
-
-
-def example(value: dict[str, Any]) -> ConfigDict:
-    """The configuration of a request that shows this example in the contract."""
-    return ConfigDict(json_schema_extra={"example": value})
 
 
 class LoginIn(Strict):

@@ -121,9 +121,16 @@ def upgrade() -> None:
     op.create_index(
         "job_due_ix",
         "job",
-        ["run_at"],
+        ["tenant_id", "queue", "run_at", "id"],
         schema="crm",
         postgresql_where=sa.text("state IN ('queued', 'running')"),
+    )
+    op.create_index(
+        "job_lane_ix",
+        "job",
+        ["tenant_id", "lane"],
+        schema="crm",
+        postgresql_where=sa.text("lane IS NOT NULL AND state IN ('queued', 'running')"),
     )
     op.create_index("job_recent_ix", "job", ["tenant_id", sa.text("created_at DESC"), sa.text("id DESC")], schema="crm")
     op.create_table(
@@ -148,6 +155,9 @@ def upgrade() -> None:
     )
     for table in ("event", "job", "idempotency_key", "tenant_counter"):
         op.execute(f"SELECT crm.distribute('crm.{table}')")
+    # A young workspace is unknown to the planner until ANALYZE, which by default awaits a tenth of the table.
+    for table in ("event", "job"):
+        op.execute(f"ALTER TABLE crm.{table} SET (autovacuum_analyze_scale_factor = 0.01)")
     # Append-only: the application can add history and read it, never change it.
     op.execute("SELECT crm.protect('crm.event', 'SELECT, INSERT')")
     for table in ("job", "idempotency_key", "tenant_counter"):

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("activity", sa.Text(), nullable=False),
         sa.Column("file_name", sa.Text(), nullable=False),
         sa.Column("file_size", sa.BigInteger(), nullable=False),
+        sa.Column("content_key", sa.Text(), nullable=True),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("workbook", postgresql.JSONB(), nullable=True),
         sa.Column("choices", postgresql.JSONB(), nullable=True),
@@ -50,6 +51,13 @@ def upgrade() -> None:
     )
     op.create_index(
         "import_recent_ix", "import", ["tenant_id", sa.text("created_at DESC"), sa.text("id DESC")], schema="crm"
+    )
+    op.create_index(
+        "import_content_ix",
+        "import",
+        ["tenant_id", "content_key"],
+        schema="crm",
+        postgresql_where=sa.text("content_key IS NOT NULL AND files_deleted_at IS NULL"),
     )
     op.create_table(
         "import_row",

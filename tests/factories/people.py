@@ -83,6 +83,12 @@ class Workspace:
         self.people.append(made)
         return made
 
+    async def deactivate(self, person: Person) -> None:
+        """Takes somebody's account away, as an administrator does."""
+        url = f"/api/v1/users/{person.id}"
+        etag = (await self.admin.get(url)).headers["etag"]
+        (await self.admin.patch(url, json={"active": False}, headers={"If-Match": etag})).raise_for_status()
+
     async def key(self, *scopes: str, **fields: Any) -> httpx.AsyncClient:
         """A client with an API key of the administrator's."""
         reply = await self.admin.post("/api/v1/api-keys", json={"name": "thử", "scopes": list(scopes), **fields})

@@ -253,7 +253,7 @@ async def test_a_key_never_holds_more_than_its_maker(workspace: Workspace) -> No
         assert (await key.get("/api/v1/users")).status_code == 200
         await set_user(workspace, manager.username, permissions=["customers.view"])
         assert (await key.get("/api/v1/users")).status_code == 403, "what the maker loses, the key loses"
-        await set_user(workspace, manager.username, active=False)
+        await workspace.deactivate(manager)
         assert (await key.get("/api/v1/settings")).status_code == 401
 
 
@@ -283,7 +283,12 @@ async def test_a_person_is_asked_for_what_concerns_a_person(workspace: Workspace
 async def test_a_deactivated_user_is_nobody_at_once(workspace: Workspace) -> None:
     person = await workspace.person()
     assert (await person.client.get("/api/v1/me")).status_code == 200
+    # Written directly, so that the session goes on: the account alone decides.
     await set_user(workspace, person.username, active=False)
+    assert (await person.client.get("/api/v1/me")).status_code == 401
+    await set_user(workspace, person.username, active=True)
+    assert (await person.client.get("/api/v1/me")).status_code == 200
+    await workspace.deactivate(person)
     assert (await person.client.get("/api/v1/me")).status_code == 401
 
 
@@ -321,7 +326,7 @@ async def test_work_in_the_background_has_the_rights_of_the_moment(workspace: Wo
     assert await now_may("api_key", key_id) == frozenset({"customers.view"})
     assert await now_may("user", uuid4()) is None
     assert await now_may("system", person.id) is None
-    await set_user(workspace, person.username, active=False)
+    await workspace.deactivate(person)
     assert await now_may("user", person.id) is None
     await workspace.admin.delete(f"{KEYS_URL}/{key_id}", headers={"If-Match": '"1"'})
     assert await now_may("api_key", key_id) is None

@@ -59,9 +59,7 @@ async def test_sign_in_gives_tokens_that_work(client: httpx.AsyncClient, workspa
 
 @pytest.mark.promise(21)
 async def test_every_failure_answers_alike(client: httpx.AsyncClient, workspace: Workspace) -> None:
-    gone = await workspace.person(username="gone")
-    async with workspace.resources.db.transaction(workspace.id) as session:
-        await session.execute(update(User).where(User.id == gone.id).values(active=False))
+    await workspace.deactivate(await workspace.person(username="gone"))
     tries = [
         ("khong-co-cong-ty-nay", "admin", PASSWORD),
         (workspace.slug, "nobody", PASSWORD),

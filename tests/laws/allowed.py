@@ -17,9 +17,7 @@ DISPATCHED = {
 }
 
 # Indexes that do not begin with tenant_id.
-ACROSS_TENANTS = {
-    "job_due_ix": "the sweeper looks for due work of all tenants; only crm_dispatch reads by it",
-}
+ACROSS_TENANTS: dict[str, str] = {}
 
 # Who may step into another role. crm_app is whom API and workers log in as.
 ROLE_CHANGES = {
@@ -46,6 +44,11 @@ NO_EVENT = {
     "refresh_tokens": "a refresh extends the session that `user.signed_in` began; a reuse of one records its own event",
     "read_notification": "the mark is the reader's own, and `read_at` says when it was made",
     "read_all_notifications": "the marks are the reader's own, and `read_at` says when they were made",
+}
+
+# PATCHes, PUTs and DELETEs that take no If-Match.
+NO_VERSION = {
+    "remove_group_customers": "membership is a set: leaving twice is leaving once, and nobody's edit is overwritten",
 }
 
 # POSTs that ignore an Idempotency-Key.

@@ -40,6 +40,8 @@ BREAKS: dict[str, str] = {
         DROP INDEX crm.customer_phone_uq;
         UPDATE crm.customer SET phone = '+84900000001' WHERE tenant_id = '{tenant}'""",
     "customer.not_searchable": "DELETE FROM crm.customer_search WHERE id = '{customer}'",
+    "customer_search.without_customer": """
+        INSERT INTO crm.customer_search (tenant_id, id, words) VALUES ('{tenant}', uuidv7(), '')""",
     "customer.groups_disagree": "UPDATE crm.customer SET group_nos = '{{99}}' WHERE id = '{customer}'",
     "customer.choice_unknown": "UPDATE crm.customer SET source_id = uuidv7() WHERE id = '{customer}'",
     "customer.slot_disagrees": """
@@ -58,6 +60,7 @@ BREAKS: dict[str, str] = {
     "session.two_families": """
         INSERT INTO crm.refresh_token (tenant_id, id, session_id, token_hash, created_at, expires_at)
         SELECT tenant_id, uuidv7(), session_id, token_hash, created_at, expires_at FROM crm.refresh_token""",
+    "session.of_inactive_user": "UPDATE crm.app_user SET active = false WHERE tenant_id = '{tenant}'",
     "import.counts_disagree": IMPORT % ("'succeeded'", '{{"rows": 3, "created": 3}}'),
     "import.customer_lost": """
         INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id)

@@ -131,7 +131,8 @@ async def crowd(settings: Settings, app: FastAPI) -> AsyncIterator[Workspace]:
     await owner.execute("ANALYZE crm.customer, crm.customer_search")
     yield workspace
     # Made behind the product's back, they have no history: the doctor would say so.
-    await owner.execute("DELETE FROM crm.customer WHERE tenant_id = $1", workspace.id)
+    for table in ("customer_search", "customer"):
+        await owner.execute(f"DELETE FROM crm.{table} WHERE tenant_id = $1", workspace.id)
     await owner.close()
     await workspace.aclose()
 

@@ -1,50 +1,116 @@
-"""Notifications over HTTP."""
+"""Notifications over HTTP: everybody's own, newest first, read one by one or all at once."""
 
-from uuid import uuid4
+from typing import Any
+from uuid import UUID
 
+import httpx
+import pytest
+
+from app.core.clock import new_id
 from app.notifications.service import notify
+from tests.conftest import MakeWorkspace
 from tests.factories.people import Person, Workspace
 
 API = "/api/v1/notifications"
 
 
-async def tell(workspace: Workspace, person: Person, text: str) -> None:
-    """Leaves a notification."""
-    async with workspace.resources.db.transaction(workspace.id) as session:
-        await notify(session, person.id, "thử", vi=text, en=f"{text} in English", subject_type="import")
+async def told(workspace: Workspace, who: Person, *messages: str) -> list[str]:
+    """Leaves notifications for somebody, the first one first; their ids."""
+    left = list[UUID]()
+    for message in messages:
+        async with workspace.resources.db.transaction(workspace.id) as session:
+            left.append(
+                await notify(
+                    session, who.id, "import_finished", vi=message, en=f"{message} (en)", subject_type="import",
+                    subject_id=new_id(), data={"state": "succeeded"},
+                )
+            )  # fmt: skip
+    return [str(one) for one in left]
 
 
-async def test_each_user_has_their_own(workspace: Workspace) -> None:
+async def seen(client: httpx.AsyncClient, **params: Any) -> dict[str, Any]:
+    """A page of the caller's notifications."""
+    reply = await client.get(API, params=params)
+    assert reply.status_code == 200, reply.text
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def messages(page: dict[str, Any]) -> list[str]:
+    """The messages of a page, in its order."""
+    return [one["message"] for one in page["items"]]
+
+
+@pytest.mark.feature("A079")
+async def test_each_user_has_their_own_and_the_newest_comes_first(workspace: Workspace) -> None:
     sale = await workspace.person("sale")
-    for text in ("một", "hai", "ba"):
-        await tell(workspace, sale, text)
-    await tell(workspace, workspace.administrator, "của quản trị")
-    page = (await sale.client.get(API, params={"limit": 2})).json()
-    assert ([one["message"] for one in page["items"]], page["unread"]) == (["ba", "hai"], 3)
-    rest = (await sale.client.get(API, params={"limit": 2, "cursor": page["next_cursor"]})).json()
-    assert ([one["message"] for one in rest["items"]], rest["next_cursor"]) == (["một"], None)
-    english = (await sale.client.get(API, headers={"Accept-Language": "en"})).json()
-    assert english["items"][0]["message"] == "ba in English"
+    await told(workspace, sale, "một", "hai", "ba")
+    await told(workspace, workspace.administrator, "của quản trị")
+    page = await seen(sale.client)
+    assert messages(page) == ["ba", "hai", "một"]
+    assert (page["unread"], page["next_cursor"]) == (3, None)
+    assert page["items"][0]["data"] == {"state": "succeeded"}
+    assert page["items"][0]["read_at"] is None
+    assert messages(await seen(workspace.admin)) == ["của quản trị"]
+    first = await seen(sale.client, limit=2)
+    assert (messages(first), first["unread"]) == (["ba", "hai"], 3)
+    second = await seen(sale.client, limit=2, cursor=first["next_cursor"])
+    assert (messages(second), second["next_cursor"], second["unread"]) == (["một"], None, 3)
+    english = await sale.client.get(API, headers={"Accept-Language": "en"})
+    assert messages(english.json())[0] == "ba (en)"
 
 
-async def test_reading_is_remembered(workspace: Workspace) -> None:
-    sale = await workspace.person("sale")
-    for text in ("một", "hai", "ba"):
-        await tell(workspace, sale, text)
-    first = (await sale.client.get(API)).json()["items"][0]
-    read = (await sale.client.post(f"{API}/{first['id']}/read")).json()
-    assert read["read_at"] is not None
-    assert (await sale.client.post(f"{API}/{first['id']}/read")).json()["read_at"] == read["read_at"]
-    unread = (await sale.client.get(API, params={"unread": True})).json()
-    assert ([one["message"] for one in unread["items"]], unread["unread"]) == (["hai", "một"], 2)
-    assert (await sale.client.post(f"{API}/read-all")).json() == {"marked": 2}
-    assert (await sale.client.get(API)).json()["unread"] == 0
+@pytest.mark.parametrize("role", ["administrator", "sale"])
+async def test_reading_is_remembered(workspace: Workspace, role: str) -> None:
+    person = await workspace.person(role)
+    first, second, third = await told(workspace, person, "một", "hai", "ba")
+    read = await person.client.post(f"{API}/{first}/read")
+    assert read.status_code == 200
+    at = read.json()["read_at"]
+    assert at is not None
+    again = await person.client.post(f"{API}/{first}/read")
+    assert (again.status_code, again.json()["read_at"]) == (200, at)
+    page = await seen(person.client, unread=True)
+    assert ([one["id"] for one in page["items"]], page["unread"]) == ([third, second], 2)
+    assert len((await seen(person.client))["items"]) == 3
+    assert (await person.client.post(f"{API}/read-all")).json() == {"marked": 2}
+    assert (await seen(person.client))["unread"] == 0
 
 
-async def test_nobody_reads_for_another(workspace: Workspace) -> None:
-    await tell(workspace, workspace.administrator, "riêng")
-    [mine] = (await workspace.admin.get(API)).json()["items"]
-    sale = await workspace.person("sale")
-    assert (await sale.client.post(f"{API}/{mine['id']}/read")).status_code == 404
-    assert (await sale.client.post(f"{API}/{uuid4()}/read")).status_code == 404
-    assert (await workspace.admin.get(API)).json()["unread"] == 1
+async def test_all_are_read(workspace: Workspace) -> None:
+    other = await workspace.person()
+    await told(workspace, workspace.administrator, "một", "hai")
+    await told(workspace, other, "của người khác")
+    assert (await workspace.admin.post(f"{API}/read-all")).json() == {"marked": 2}
+    assert (await workspace.admin.post(f"{API}/read-all")).json() == {"marked": 0}
+    assert await seen(workspace.admin, unread=True) == {"items": [], "next_cursor": None, "unread": 0}
+    assert (await seen(other.client))["unread"] == 1
+
+
+async def test_nobody_sees_or_reads_for_another(workspace: Workspace, new_workspace: MakeWorkspace) -> None:
+    """Not an administrator either, nor a colleague; a foreign id answers as one that does not exist."""
+    sale, stranger = await workspace.person("sale"), await new_workspace()
+    [mine] = await told(workspace, sale, "riêng")
+    [theirs] = await told(workspace, workspace.administrator, "của quản trị")
+    for client, foreign, own in (
+        (workspace.admin, mine, ["của quản trị"]),
+        (sale.client, theirs, ["riêng"]),
+        (stranger.admin, mine, []),
+    ):
+        assert messages(await seen(client)) == own
+        reply = await client.post(f"{API}/{foreign}/read")
+        missing = await client.post(f"{API}/{new_id()}/read")
+        assert (reply.status_code, reply.json()["code"], missing.status_code) == (404, "not_found", 404)
+        assert reply.json()["detail"] == missing.json()["detail"]
+    for client in (workspace.admin, sale.client):
+        assert (await seen(client))["unread"] == 1
+    await stranger.aclose()
+
+
+async def test_only_people_have_notifications(workspace: Workspace, client: httpx.AsyncClient) -> None:
+    assert (await client.get(API)).status_code == 401
+    key = await workspace.key("customers.view")
+    assert (await key.get(API)).status_code == 403
+    await key.aclose()
+    forged = await workspace.admin.get(API, params={"cursor": "AAAA"})
+    assert 400 <= forged.status_code < 500

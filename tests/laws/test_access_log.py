@@ -1,0 +1,48 @@
+"""The access log and the metrics name the route of every request as the contract does, and never the path itself."""
+
+import json
+from collections.abc import Callable
+from uuid import uuid4
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.laws.contract import Operation, operations
+
+
+def lines(written: str) -> list[dict[str, object]]:
+    """The access log's lines."""
+    return [json.loads(line) for line in written.splitlines() if line.startswith('{"event":"request"')]
+
+
+async def counted(client: httpx.AsyncClient, operation: Operation, status: int) -> float:
+    """How many replies the metrics count for the operation."""
+    labels = {"method": operation.method.upper(), "route": operation.path, "status": str(status)}
+    families = text_string_to_metric_families((await client.get("/metrics")).text)
+    samples = [sample for family in families for sample in family.samples if sample.name == "chot_requests_total"]
+    return sum(sample.value for sample in samples if sample.labels == labels)
+
+
+@pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.id)
+async def test_a_request_is_known_by_its_whole_route(
+    client: httpx.AsyncClient, log: Callable[[], str], operation: Operation
+) -> None:
+    unknown = str(uuid4())
+    url = operation.path.format(**dict.fromkeys(operation.names("path"), unknown))
+    reply = await client.request(operation.method.upper(), url)
+    (line,) = lines(written := log())
+    assert (line["method"], line["route"]) == (operation.method.upper(), operation.path)
+    assert (line["status"], line["request_id"]) == (reply.status_code, reply.headers["x-request-id"])
+    assert unknown not in written
+    before = await counted(client, operation, reply.status_code)
+    await client.request(operation.method.upper(), url)
+    assert await counted(client, operation, reply.status_code) == before + 1 + (operation.path == "/metrics")
+
+
+async def test_a_path_that_no_route_has_is_not_told(client: httpx.AsyncClient, log: Callable[[], str]) -> None:
+    assert (await client.get("/api/v1/khach-hang/0912345678")).status_code == 404
+    written = log()
+    (line,) = lines(written)
+    assert (line["route"], line["status"]) == ("none", 404)
+    assert "0912345678" not in written

@@ -15,7 +15,7 @@ from app.core.vietnam import text as vn
 from app.customers import groups
 from app.customers.errors import GroupNameMissing
 from app.customers.registry import Registry
-from app.imports.errors import MappingIncomplete
+from app.imports.errors import MappingIncomplete, SheetAmbiguous
 from app.imports.plan import OnDuplicate, Plan, Target
 from app.imports.reading import SheetInfo, SheetPreview, Workbook
 from app.imports.schemas import StartIn
@@ -61,19 +61,17 @@ class Proposal:
 
 
 def propose(registry: Registry, book: Workbook) -> Proposal:
-    """The first sheet whose columns hold every required field, else the first one."""
-    proposals = [_proposal(registry, preview) for preview in book.previews]
-    return next((one for one in proposals if not one.missing), proposals[0])
+    """The first of the sheets that a start may mean."""
+    return _meant(registry, book)[0]
 
 
 async def check(session: AsyncSession, actor: Actor, registry: Registry, kept: Kept, body: StartIn) -> Choices:
     """The choices, every mistake in them refused by its path. A new group is added in the session's transaction.
 
     Raises:
-        Invalid, MappingIncomplete, GroupNameMissing
+        Invalid, SheetAmbiguous, MappingIncomplete, GroupNameMissing
     """
-    proposal = propose(registry, kept.book)
-    preview = proposal.sheet if body.sheet is None else _sheet(kept.book, body.sheet)
+    preview = _only_sheet(registry, kept.book) if body.sheet is None else _sheet(kept.book, body.sheet)
     info = _info(kept.book, preview.sheet)
     if body.mapping is not None:
         mapping = _mapping(registry, info, body.mapping)
@@ -130,6 +128,29 @@ def make_plan(tenant_id: UUID, import_id: UUID, spoken: str, choices: Choices, r
 def _proposal(registry: Registry, preview: SheetPreview) -> Proposal:
     mapping = {one.field.key: one.column for one in suggest(registry.importable, preview.columns)}
     return Proposal(preview, mapping, [one for one in registry.importable if one.required and one.key not in mapping])
+
+
+def _meant(registry: Registry, book: Workbook) -> list[Proposal]:
+    """The sheets that a start may mean which names none: of those with data the ones with every required field, so
+    that notes beside the customers are in nobody's way; without such a one, all with data."""
+    filled = [one for one in book.previews if _info(book, one.sheet).last_row >= one.first_data_row]
+    proposals = [_proposal(registry, one) for one in filled]
+    return [one for one in proposals if not one.missing] or proposals
+
+
+def _only_sheet(registry: Registry, book: Workbook) -> SheetPreview:
+    """The sheet of a start that names none.
+
+    Raises:
+        SheetAmbiguous: with the sheets to choose from.
+    """
+    meant = [one.sheet for one in _meant(registry, book)]
+    if len(meant) == 1:
+        return meant[0]
+    sheets = [{"number": one.sheet + 1, "name": _info(book, one.sheet).name} for one in meant]
+    error = SheetAmbiguous(names=", ".join(f"“{one['name']}”" for one in sheets), extra={"sheets": sheets})
+    error.errors = [error.on("sheet")]
+    raise error
 
 
 def _sheet(book: Workbook, wanted: int | str) -> SheetPreview:

@@ -113,6 +113,14 @@ class MappingIncomplete(AppError):
     en = "No column is chosen for: {labels}"
 
 
+class SheetAmbiguous(AppError):
+    """Several sheets hold customers, and the start names none of them."""
+
+    status, code = 422, "sheet_ambiguous"
+    vi = "File có nhiều sheet có dữ liệu ({names}); hãy chọn một sheet để nhập"
+    en = "Several sheets of the file hold data ({names}); choose the one to import"
+
+
 class ImportState(Conflict):
     """The import is in a state that this cannot follow."""
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.clock import now
-from app.core.db import driver
+from app.core.db import constraint, driver
 from app.core.fields import Field
 from app.customers.errors import PhoneTaken, ValueTaken
 from app.customers.registry import Registry
@@ -24,8 +24,9 @@ from app.imports.normalise.copy_text import lexemes
 from app.imports.plan import Batch, Plan
 
 PART = 1 << 18
+PHONE = "customer_phone_uq"
 TakeCodes = Callable[[int], Awaitable[int]]
-Found = tuple[UUID, str, str | None, str, str | None, str | None]
+Found = tuple[UUID, str, str | None, str | None, str | None]
 
 
 class Collision(Exception):
@@ -63,6 +64,11 @@ class Terms:
         return [one for one in self.fields if one.is_attribute and one.unique]
 
     @property
+    def changes_all_it_matches(self) -> bool:
+        """Whether a row that matches a customer changes it, whoever owns it and whatever the row holds."""
+        return self.on_duplicate == "update" and self.sees_all and not self.uniques and not self.dry_run
+
+    @property
     def joins_groups(self) -> bool:
         """Whether rows add customers to groups."""
         return self.plan.add_to_group is not None or any(one.key == "groups" for one in self.fields)
@@ -98,7 +104,7 @@ async def write_words(
     tenant_id: UUID,
     rows: list[Found],
 ) -> None:
-    """Writes anew what a search box finds customers by; rows are (id, name, email, code, tax code, phone)."""
+    """Writes anew what a search box finds customers by; rows are (id, name, email, tax code, phone)."""
     words, tails = await asyncio.to_thread(_words, rows)
     await connection.execute(sql.WRITE_WORDS, tenant_id, [row[0] for row in rows], words, tails)
 
@@ -111,18 +117,10 @@ class _Chunk:
 
     async def write(self, *, look: bool) -> None:
         """Decides about the rows that are to be written, and writes them; `look` for customers with their phones."""
-        matched = 0
-        if look and self.terms.has_phone:
-            lock = sql.MATCHED if self.terms.dry_run else sql.LOCK
-            matched = await self.connection.fetchval(lock, *self.base[:4])
-        if matched:
-            decided = await self._decide()
-            self.remaining, matched = self.remaining - decided, matched - decided
-        if self.terms.uniques:
-            row = await self.connection.fetchrow(sql.REFUSE_TAKEN_VALUES, *self.base[:4], self._taken())
-            self.remaining, matched = self.remaining - row[0], matched - row[1]
-        if matched:
-            await self._change(matched)
+        if look and self.terms.has_phone and self.terms.changes_all_it_matches:
+            await self._change()
+        else:
+            await self._decide_and_change(look=look)
         if self.terms.dry_run:
             await self._run(sql.NOTE_WOULD_CREATE)
         elif self.remaining:
@@ -141,6 +139,21 @@ class _Chunk:
             raise Collision
         return counts
 
+    async def _decide_and_change(self, *, look: bool) -> None:
+        """Locks the matched customers, decides about each row, and changes those that may be changed."""
+        matched = 0
+        if look and self.terms.has_phone:
+            lock = sql.MATCHED if self.terms.dry_run else sql.LOCK
+            matched = await self.connection.fetchval(lock, *self.base[:4])
+        if matched:
+            decided = await self._decide()
+            self.remaining, matched = self.remaining - decided, matched - decided
+        if self.terms.uniques:
+            row = await self.connection.fetchrow(sql.REFUSE_TAKEN_VALUES, *self.base[:4], self._taken())
+            self.remaining, matched = self.remaining - row[0], matched - row[1]
+        if matched:
+            await self._change(matched)
+
     async def _decide(self) -> int:
         """Skips or refuses the rows whose customers exist, where that was asked for or they are not the caller's."""
         if self.terms.on_duplicate != "update":
@@ -150,8 +163,8 @@ class _Chunk:
             return await self._run(sql.DECIDE_UNSEEN, "failed", self._phone_taken(), self.terms.actor.id)
         return 0
 
-    async def _change(self, matched: int) -> None:
-        """Changes the matched customers; their rows leave the staging table.
+    async def _change(self, matched: int | None = None) -> None:
+        """Changes the matched customers; their rows leave the staging table. `matched` where rows were decided about.
 
         Raises:
             Collision: they are no longer those that were locked and decided about.
@@ -170,12 +183,16 @@ class _Chunk:
             actor = (self.terms.actor.kind, self.terms.actor.id, self.terms.actor.name)
             text = sql.update_customers(statement, difference, actor)
             pairs, searched = await self.connection.fetchrow(text, *statement.args)
-            await self._join(sql.BY_PHONE)
-            await self._claim(sql.BY_PHONE, release=True)
+            if pairs:
+                await self._join(sql.BY_PHONE)
+                await self._claim(sql.BY_PHONE, release=True)
             if searched:
                 rows = msgspec.json.decode(searched)
                 await write_words(self.connection, self.base[0], [(UUID(row[0]), *row[1:]) for row in rows])
-        if not matched == pairs == await self._run(sql.FORGET_MATCHED):
+        if matched not in (pairs, None):
+            raise Collision
+        # The staging table is emptied at the end anyway.
+        if 0 < pairs < self.remaining and pairs != await self._run(sql.FORGET_MATCHED):
             raise Collision
         self.remaining -= pairs
 
@@ -185,9 +202,15 @@ class _Chunk:
             self.base, self.terms.fields, first_code=first, owner=self.terms.owner_id,
             relationship=self.terms.relationship_id, created_by=actor.id,
         )  # fmt: skip
-        if _affected(await self.connection.execute(statement.sql, *statement.args)) != self.remaining:
+        try:
+            created = _affected(await self.connection.execute(statement.sql, *statement.args))
+        except asyncpg.UniqueViolationError as error:
+            if constraint(error) != PHONE:
+                raise
+            raise Collision from error
+        if created != self.remaining:
             raise Collision
-        await self._run(sql.WRITE_NEW_WORDS, first)
+        await self._run(sql.WRITE_NEW_WORDS)
         await self._run(sql.TELL_CREATED, actor.kind, actor.id, actor.name, timed=True)
         await self._run(sql.NOTE_CREATED)
         await self._join(sql.BY_ID)
@@ -234,8 +257,8 @@ def _problem(terms: Terms, key: str, code: str, vi: str, en: str) -> str:
 
 
 def _words(rows: list[Found]) -> tuple[list[str], list[str | None]]:
-    words = [lexemes(search_words(name, email, code, tax_code)) for _, name, email, code, tax_code, _ in rows]
-    return words, [phone_tail(row[5]) for row in rows]
+    words = [lexemes(search_words(name, email, tax_code)) for _, name, email, tax_code, _ in rows]
+    return words, [phone_tail(row[4]) for row in rows]
 
 
 def _affected(status: str) -> int:

@@ -21,7 +21,7 @@ BY_ID = "JOIN crm.customer c ON c.tenant_id = $1 AND c.id = s.id"
 # The customer was made by an earlier row of the same file: it counts as the file's own.
 OWN = """EXISTS (SELECT 1 FROM crm.import_row r WHERE r.tenant_id = $1 AND r.import_id = $2
     AND (r.n = s.first_n OR r.first_n = s.first_n) AND r.status = 'created')"""
-FOUND_BY = ("name", "email", "code", "tax_code", "phone")
+FOUND_BY = ("name", "email", "tax_code", "phone")
 # jsonb_build_object takes a hundred arguments.
 PAIRS = 40
 
@@ -192,18 +192,15 @@ def create_customers(base: Sequence[Any], fields: Iterable[Field], *, first_code
     SELECT $1, s.id, {code}, {", ".join(values.values())}, s.group_nos, s.attributes, {made.arg(created_by)}::uuid, 1,
            $5::timestamptz, $5::timestamptz
     FROM crm.import_staging s WHERE {WRITTEN} ORDER BY s.n
-    ON CONFLICT (tenant_id, phone) WHERE phone IS NOT NULL AND deleted_at IS NULL DO NOTHING
     """
     return made
 
 
-# $5 the first number. No join with what was just written: the planner, who has no statistics of a staging table,
-# would compare each row with each.
+# No join with what was just written: the planner, who has no statistics of a staging table, would compare each row
+# with each.
 WRITE_NEW_WORDS = f"""
 INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
-SELECT $1, s.id, s.words || array_to_tsvector(ARRAY[lower({CODE.format(number=NUMBER.format(first="$5"))})]),
-       s.phone_tail
-FROM crm.import_staging s WHERE {WRITTEN}
+SELECT $1, s.id, s.words, s.phone_tail FROM crm.import_staging s WHERE {WRITTEN}
 """
 
 
@@ -309,14 +306,14 @@ class Difference:
 def update_customers(statement: Statement, difference: Difference, actor: Sequence[Any]) -> str:
     """Changes the customers that the staged rows match and really differ from, tells of it and notes the rows.
 
-    Answers (pairs, rows to be searched anew as [id, name, email, code, tax_code, phone]).
+    Answers (pairs, rows to be searched anew as [id, name, email, tax_code, phone]).
     """
     kind, actor_id, name = (statement.arg(value) for value in actor)
     row = ", ".join(["p.id", *(difference.current(one) for one in FOUND_BY)])
     return f"""
     WITH compared AS MATERIALIZED (
         SELECT s.n, s.id AS event_id, s.first_n, c.id, c.version, {difference.pairs()}
-        FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN}
+        FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN} ORDER BY c.id FOR UPDATE OF c
     ), p AS MATERIALIZED (SELECT *, {difference.changed()} AS changed FROM compared
     ), written AS (
         UPDATE crm.customer c SET {difference.assignments()}, version = p.version + 1, updated_at = $5::timestamptz

@@ -32,6 +32,12 @@ class Import(TenantRow, Versioned, Base):
     __table_args__ = (
         *keys("import"),
         Index("import_recent_ix", "tenant_id", text("created_at DESC"), text("id DESC")),
+        Index(
+            "import_content_ix",
+            "tenant_id",
+            "content_key",
+            postgresql_where=text("content_key IS NOT NULL AND files_deleted_at IS NULL"),
+        ),
         {"info": TENANT},
     )
 
@@ -39,6 +45,7 @@ class Import(TenantRow, Versioned, Base):
     activity: Mapped[str] = mapped_column(Text, doc="what the job does or did: read, dry_run, run, undo")
     file_name: Mapped[str] = mapped_column(Text, doc="as the uploader's machine called it; data only")
     file_size: Mapped[int]
+    content_key: Mapped[str | None] = mapped_column(Text, doc="names what reading the file gives: see `reading_job`")
     language: Mapped[str] = mapped_column(Text, doc="the uploader's, in which rows are explained")
     workbook: Mapped[dict[str, Any] | None] = mapped_column(JSONB, doc="what reading found: sheets, columns, warnings")
     choices: Mapped[dict[str, Any] | None] = mapped_column(JSONB, doc="the checked choices of the last start")

@@ -28,6 +28,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Cột {letter} có {count} số dài quá 15 chữ số đã bị làm tròn; hãy định dạng cột là Văn bản",
         "Column {letter} has {count} rounded numbers of more than 15 digits; format the column as text",
     ),
+    "dates_1904": (
+        "File tính ngày từ năm 1904: số ở cột {letters} sẽ bị lệch 4 năm; hãy định dạng cột là Ngày rồi tải lên lại",
+        "The file counts days from 1904: numbers of column {letters} would be 4 years off; format it as dates",
+    ),
     "hidden_sheets": ("Sheet ẩn không được đọc: {names}", "Hidden sheets were not read: {names}"),
     "formulas_without_value": (
         "Có {count} công thức không kèm kết quả; chúng được coi là trống",

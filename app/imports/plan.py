@@ -12,7 +12,7 @@ from app.imports.reading.model import column_letter
 OnDuplicate = Literal["update", "skip", "reject"]
 Action = Literal["write", "fold", "echo", "skipped", "failed"]
 
-# The row that the template shows as an example, known again by both cells together.
+# The row that the template shows as an example, known again by its name, and its phone if phones are mapped.
 EXAMPLE_NAME = "Nguyễn Văn A (ví dụ, dòng này không được nhập)"
 EXAMPLE_PHONE = "0900 000 000"
 

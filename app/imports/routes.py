@@ -1,18 +1,18 @@
 """Imports over HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.core.actor import Actor
 from app.core.etag import set_etag
 from app.core.paging import Cursor, Limit
-from app.core.work import CurrentWork, Route, Session
+from app.core.work import CurrentWork, Route, Session, Work, current_work
 from app.customers import registry as registries
 from app.identity.access import Requires
 from app.imports import queries, service
@@ -21,12 +21,43 @@ from app.imports.schemas import ImportDetailOut, ImportOut, ImportPage, RowPage,
 from app.imports.template import template
 from app.jobs.stream import watch
 
-CanImport = Annotated[Actor, Depends(Requires("customers.import"))]
+IMPORT = "customers.import"
+CanImport = Annotated[Actor, Depends(Requires(IMPORT))]
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 XLSX: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {XLSX_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 }
 ENDED = ("succeeded", "failed", "cancelled", "undone", "ready")
+
+
+class UploadRoute(Route):
+    """Asks who calls before a byte of the body is read: FastAPI reads a form before it asks any dependency."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        """The handler that FastAPI calls."""
+        receive = super().get_route_handler()
+        ask = Requires(IMPORT, reading=True)
+
+        async def handle(request: Request) -> Response:
+            request.scope["chot.work"] = work = Work(request)
+            async with work:
+                request.scope["chot.admitted"] = await ask(request)
+            return await receive(request)
+
+        return handle
+
+
+class Admitted(Requires):
+    """The caller whom the `UploadRoute` has let in."""
+
+    async def __call__(self, request: Request) -> Actor:
+        """The caller, in a transaction of their workspace."""
+        actor: Actor = request.scope["chot.admitted"]
+        work = current_work(request)
+        await work.begin(actor.tenant_id)
+        await work.enter(actor)
+        return actor
+
 
 router = APIRouter(prefix="/imports", tags=["imports"], route_class=Route)
 
@@ -36,14 +67,21 @@ async def _watched(actor: CanImport, session: Session, import_id: UUID) -> UUID:
     return import_id
 
 
-@router.post("", summary="Upload a file of customers", status_code=201)
-async def create_import(actor: CanImport, work: CurrentWork, response: Response, file: UploadFile) -> ImportDetailOut:
+async def create_import(
+    actor: Annotated[Actor, Depends(Admitted(IMPORT))], work: CurrentWork, response: Response, file: UploadFile
+) -> ImportDetailOut:
     """.xlsx or .csv, up to a million rows. The reply is the preview, or `reading` for a file that takes longer:
     poll it, or watch its events. What cannot be imported is refused with a code."""
     found = await service.upload(work, actor, file)
     response.headers["Location"] = f"/api/v1/imports/{found.id}"
     set_etag(response, found.version)
     return found
+
+
+router.add_api_route(
+    "", create_import, methods=["POST"], status_code=201, summary="Upload a file of customers",
+    route_class_override=UploadRoute,
+)  # fmt: skip
 
 
 @router.get("", summary="List imports")
@@ -97,8 +135,8 @@ async def cancel_import(actor: CanImport, session: Session, import_id: UUID) -> 
 
 @router.post("/{import_id}/undo", summary="Undo an import", status_code=202)
 async def undo_import(actor: CanImport, session: Session, import_id: UUID) -> ImportOut:
-    """Removes the customers that it created and restores those that it changed. Whoever was changed since is kept,
-    and listed under `rows?status=kept`."""
+    """Removes the customers that it created and restores those that it changed. Whoever cannot be taken back
+    (changed since, a unique value taken by another) is kept, and listed under `rows?status=kept` with the reason."""
     return await service.undo(session, actor, import_id)
 
 

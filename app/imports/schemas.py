@@ -40,7 +40,10 @@ class StartIn(BaseModel):
         },
     )
 
-    sheet: Annotated[int | Text | None, Field(description="The sheet's number, from 1, or its name.")] = None
+    sheet: Annotated[
+        int | Text | None,
+        Field(description="The sheet's number, from 1, or its name; required where several sheets hold customers."),
+    ] = None
     start_row: Annotated[int | None, Field(ge=1, le=1_048_576, description="The first row of data.")] = None
     mapping: Annotated[
         dict[Annotated[str, StringConstraints(max_length=100)], int | Annotated[str, StringConstraints(max_length=10)]]
@@ -133,7 +136,7 @@ class CountsOut(BaseModel):
 
 
 class UndoCountsOut(BaseModel):
-    """Customers by what the undo did with them: `kept` had been changed by somebody since."""
+    """Customers by what the undo did with them: those `kept` could not be taken back; their rows say why."""
 
     removed: int
     restored: int

@@ -70,7 +70,7 @@ async def start(session: AsyncSession, actor: Actor, import_id: UUID, body: Star
     """Checks the choices and enqueues the run, or the dry run.
 
     Raises:
-        NotFound, ImportState, ImportBusy, FilesGone, Invalid, MappingIncomplete, GroupNameMissing
+        NotFound, ImportState, ImportBusy, FilesGone, Invalid, SheetAmbiguous, MappingIncomplete, GroupNameMissing
     """
     row = await queries.load(session, actor, import_id, lock=True)
     found: Import = row["Import"]

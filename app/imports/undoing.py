@@ -1,13 +1,17 @@
 """The job that takes an import back: what it created goes into the trash, what it changed is as it was before.
 
-A customer that anybody touched since is kept as it is. All rows of a customer are dealt with together, under the
-first row of the file that had its phone, so that ranges of rows are independent checkpoints.
+A customer that anybody touched since is kept as it is, and so is one whose former value is nobody's to give back:
+taken by another customer, or no longer in its list. All rows of a customer are dealt with together, under the first
+row of the file that had its phone, so that ranges of rows are independent checkpoints; the last range comes first,
+because a later row may have taken what an earlier one gave up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,12 +21,16 @@ from app.core.db import driver
 from app.core.fields import Field
 from app.core.runner import Done, Outcome, Retry, Run, Stopped
 from app.customers import registry as registries
+from app.customers.errors import ValueTaken
 from app.customers.registry import Registry
 from app.imports import planning, queries
 from app.imports.finishing import finish
 from app.imports.merge import Collision, write_words
-from app.imports.merge_sql import EVENT_COLUMNS, Difference, Statement, labels_of, names_of_groups
+from app.imports.merge_sql import EVENT_COLUMNS, FOUND_BY, Difference, Statement, labels_of, names_of_groups
 from app.imports.models import Import
+from app.imports.reading import column_letter
+
+Problem = dict[str, Any]
 
 STEP = 10_000
 ATTEMPTS = 5
@@ -40,18 +48,50 @@ TOUCHED = """
     WHERE r.status IN ('created', 'updated') AND r.undone IS NULL AND r.customer_id IS NOT NULL
     GROUP BY r.customer_id
 """
+# Changed by the import, and by nobody since.
+OURS = f"""
+    SELECT c.id, t.before FROM ({TOUCHED}) AS t JOIN crm.customer c ON c.tenant_id = $1 AND c.id = t.customer_id
+    WHERE NOT t.created AND t.before IS NOT NULL AND c.version = t.version_after AND c.deleted_at IS NULL
+"""
 LOCK = f"""
 SELECT count(*) FROM (
     SELECT c.id FROM ({TOUCHED}) AS t JOIN crm.customer c ON c.tenant_id = $1 AND c.id = t.customer_id
     ORDER BY c.id FOR UPDATE OF c
 ) AS locked
 """
+# $5 those removed, $6 those restored; $7 and $8 reasons to keep: those of single customers by id, and those for who was
+# changed since and for who is gone since.
 MARK = """
-UPDATE crm.import_row r SET undone = CASE WHEN r.customer_id IN (SELECT unnest($5::uuid[])) THEN 'removed'
-    WHEN r.customer_id IN (SELECT unnest($6::uuid[])) THEN 'restored' ELSE 'kept' END
-WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.status IN ('created', 'updated') AND r.undone IS NULL
-  AND r.customer_id IS NOT NULL
-  AND (r.n BETWEEN $3 AND $4 AND r.first_n IS NULL OR r.first_n BETWEEN $3 AND $4)
+WITH reasons AS MATERIALIZED (SELECT $7::text::jsonb AS single, $8::text::jsonb AS general), told AS (
+    SELECT r.n, CASE WHEN r.customer_id IN (SELECT unnest($5::uuid[])) THEN 'removed'
+                     WHEN r.customer_id IN (SELECT unnest($6::uuid[])) THEN 'restored' ELSE 'kept' END AS undone,
+           EXISTS (SELECT FROM crm.customer c
+                   WHERE c.tenant_id = $1 AND c.id = r.customer_id AND c.deleted_at IS NULL) AS lives
+    FROM crm.import_row r
+    WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.status IN ('created', 'updated') AND r.undone IS NULL
+      AND r.customer_id IS NOT NULL
+      AND (r.n BETWEEN $3 AND $4 AND r.first_n IS NULL OR r.first_n BETWEEN $3 AND $4)
+)
+UPDATE crm.import_row r SET undone = told.undone, errors = CASE WHEN told.undone = 'kept' THEN jsonb_build_array(
+    coalesce(reasons.single -> r.customer_id::text,
+             reasons.general -> CASE WHEN told.lives THEN 'changed' ELSE 'gone' END)) END
+FROM told, reasons WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.n = told.n
+"""
+# Who cannot have back the value of a unique attribute ($5, its key $6), apart from $7, who are kept anyway: somebody
+# holds it who will not give it up, or somebody else gets it back. Of several the present holder comes first.
+TAKEN = f"""
+WITH o AS MATERIALIZED (
+    SELECT ours.id, ours.before -> 'attributes' ->> $6::text AS value FROM ({OURS}) AS ours
+    WHERE ours.id NOT IN (SELECT unnest($7::uuid[]))
+), wanted AS (
+    SELECT o.id, u.customer_id AS holder,
+           row_number() OVER (PARTITION BY o.value ORDER BY (u.customer_id = o.id) DESC NULLS LAST, o.id) AS place
+    FROM o LEFT JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = $5::uuid AND u.value = o.value
+    WHERE o.value IS NOT NULL
+)
+SELECT wanted.id FROM wanted
+WHERE wanted.place > 1
+   OR wanted.holder IS NOT NULL AND NOT EXISTS (SELECT FROM o AS giver WHERE giver.id = wanted.holder)
 """
 LEAVE_GROUPS = "DELETE FROM crm.group_member WHERE tenant_id = $1 AND batch_id = $2 AND customer_id = ANY($3::uuid[])"
 RELEASE = """
@@ -73,6 +113,9 @@ WHERE u.customer_id <> c.id
 SAVE_COUNTS = """
 UPDATE crm.import SET undo_counts = $3::text::jsonb, updated_at = $4 WHERE tenant_id = $1 AND id = $2
 """
+CHANGED = ("changed_since", "Khách hàng đã được sửa sau khi nhập", "The customer was changed since")
+GONE = ("deleted_since", "Khách hàng đã bị xóa sau khi nhập", "The customer was deleted since")
+LISTS = ("source", "customer_type", "relationship")
 CASTS = {"birthday": "date", "source_id": "uuid", "customer_type_id": "uuid", "relationship_id": "uuid",
          "owner_id": "uuid"}  # fmt: skip
 
@@ -82,23 +125,22 @@ async def undo_import(run: Run) -> Outcome:
     import_id = UUID(run.args["import_id"])
     async with run.transaction() as session:
         row = (await session.execute(select(Import).where(Import.id == import_id))).scalar_one()
-        registry = await registries.load(session)
         last = await _last_row(session, import_id)
         small = await planning.count_customers(session) <= planning.SMALL
     choices = queries.choices_of(row)
     assert choices is not None
-    fields = [registry.fields[key] for key in choices.mapping if key in registry.fields]
     run.progress.setdefault("counts", row.undo_counts or NOTHING)
-    low = run.progress.get("next", 0)
+    high = run.progress.get("left", last)
     if not small:
         await planning.refresh_statistics(run.resources, run.tenant_id)
-    while low <= last:
+    while high > 0:
         outcome = run.interrupted()
         if outcome is not None:
             return _interrupted(run, import_id, outcome)
-        if not await _undo_range(run, _Range(import_id, low, low + STEP - 1, registry, fields, small=small)):
+        low = max(high - STEP, 0) + 1
+        if not await _undo_range(run, _Range(import_id, low, high, choices.mapping, row.language == "vi", small)):
             return Retry(reason="collision", seconds=0.2)
-        low += STEP
+        high -= STEP
     return Done(effect=lambda session: _undone(session, run, import_id), result=run.progress["counts"])
 
 
@@ -115,38 +157,43 @@ class Restoration(Difference):
         every = (*self.columns, *self.derived)
         return ", ".join(f"c.{one} AS old_{one}, {self._before(one)} AS new_{one}" for one in every)
 
-    def conflicts(self, uniques: Iterable[Field]) -> str:
-        """Whether a value to be restored belongs to another customer by now."""
-        taken = [
-            f"""EXISTS (SELECT 1 FROM crm.unique_value u WHERE u.tenant_id = $1
-                AND u.attribute_id = {self._statement.arg(one.attribute_id)}::uuid AND u.customer_id <> c.id
-                AND u.value = t.before -> 'attributes' ->> {self._statement.arg(one.name)}::text)"""
-            for one in uniques
-        ]
-        return " OR ".join(taken) or "false"
-
     def _before(self, column: str) -> str:
         if column == "group_nos":
             return """ARRAY(SELECT one FROM unnest(c.group_nos) AS one WHERE one NOT IN (
                 SELECT g.no FROM crm.group_member m JOIN crm.customer_group g ON g.tenant_id = $1 AND g.id = m.group_id
                 WHERE m.tenant_id = $1 AND m.customer_id = c.id AND m.batch_id = $2) ORDER BY one)"""
         if column == "attributes":
-            return "t.before -> 'attributes'"
+            # Only those of the file: others may have been changed with no version, as by renaming a choice.
+            names = self._statement.arg([one.name for one in self.attributes])
+            return f"""(c.attributes - {names}::text[]) || coalesce((
+                SELECT jsonb_object_agg(one.key, one.value) FROM jsonb_each(t.before -> 'attributes') AS one
+                WHERE one.key = ANY({names}::text[])), '{{}}')"""
         slot = next((one for one in self.attributes if one.slot == column), None)
         if slot is not None:
             return _slot(column, f"(t.before -> 'attributes' ->> {self._statement.arg(slot.name)}::text)")
         return f"(t.before ->> '{column}')::{CASTS.get(column, 'text')}"
 
 
+@dataclass(frozen=True)
 class _Range:
-    """One range of first rows, within one transaction."""
+    """A range of first rows; `mapping` names the fields that they filled."""
 
-    def __init__(
-        self, import_id: UUID, low: int, high: int, registry: Registry, fields: list[Field], *, small: bool
-    ) -> None:
-        self.small, self.import_id, self.low, self.high = small, import_id, low, high
-        self.registry, self.fields = registry, fields
-        self.uniques = [one for one in fields if one.is_attribute and one.unique]
+    import_id: UUID
+    low: int
+    high: int
+    mapping: Mapping[str, int]
+    vietnamese: bool
+    small: bool
+
+
+class _Undo:
+    """The undo of one range, within one transaction and with the fields as they are in it: an attribute of the file
+    may be gone by now, or have become unique."""
+
+    def __init__(self, part: _Range, registry: Registry) -> None:
+        self.part, self.registry = part, registry
+        self.fields = [registry.fields[key] for key in part.mapping if key in registry.fields]
+        self.uniques = [one for one in self.fields if one.is_attribute and one.unique]
 
     async def undo(self, session: AsyncSession, run: Run) -> dict[str, int]:
         """Undoes the range; answers customers by what was done with them.
@@ -155,33 +202,84 @@ class _Range:
             Collision: a value was taken by somebody in this moment.
         """
         connection = await driver(session)
-        if self.small:
+        if self.part.small:
             await planning.avoid_nested_loops(session)
-        base = [run.tenant_id, self.import_id, self.low, self.high, now()]
+        base = [run.tenant_id, self.part.import_id, self.part.low, self.part.high, now()]
         touched = await connection.fetchval(LOCK, *base[:4])
         if not touched:
             return NOTHING
         ids = [new_id() for _ in range(touched)]
         removal = self._removal(base, run, ids)
         removed = [row[0] for row in await connection.fetch(removal.sql, *removal.args)]
-        restoration = self._restoration(base, run, ids[len(removed) :])
-        rows = await connection.fetch(restoration.sql, *restoration.args)
-        restored = [row["id"] for row in rows]
-        done = [*removed, *restored]
-        await connection.execute(LEAVE_GROUPS, run.tenant_id, self.import_id, done)
         attributes = [one.attribute_id for one in self.registry.attributes if one.unique]
         if attributes:
             await connection.execute(RELEASE, run.tenant_id, removed, attributes)
-        for one in self.uniques:
-            await connection.execute(RELEASE, run.tenant_id, restored, [one.attribute_id])
-            await connection.execute(RECLAIM, run.tenant_id, restored, one.attribute_id, one.name)
-            if await connection.fetchval(LOST, run.tenant_id, restored, one.attribute_id, one.name):
-                raise Collision
+        kept = await self._kept(connection, base[:4])
+        restoration = self._restoration(base, run, ids[len(removed) :], list(kept))
+        rows = await connection.fetch(restoration.sql, *restoration.args)
+        restored = [row["id"] for row in rows]
+        done = [*removed, *restored]
+        await connection.execute(LEAVE_GROUPS, run.tenant_id, self.part.import_id, done)
+        await self._claim(connection, run.tenant_id, restored)
         found = [msgspec.json.decode(row["searched"]) for row in rows if row["searched"] is not None]
         if found:
             await write_words(connection, run.tenant_id, [(UUID(one[0]), *one[1:]) for one in found])
-        await connection.execute(MARK, *base[:4], removed, restored)
+        general = {"changed": self._reason(*CHANGED), "gone": self._reason(*GONE)}
+        single = {str(one): reason for one, reason in kept.items()}
+        await connection.execute(MARK, *base[:4], removed, restored, _json(single), _json(general))
         return {"removed": len(removed), "restored": len(restored), "kept": touched - len(done)}
+
+    async def _kept(self, connection: asyncpg.Connection, base: list[Any]) -> dict[UUID, Problem]:
+        """Who has been changed by nobody since and still cannot be as before, with the reason."""
+        kept = dict[UUID, Problem]()
+        for one in self.fields:
+            if one.key in LISTS or (one.is_attribute and one.type in ("choice", "choices")):
+                statement = self._missing(base, one)
+                reason = self._reason("choice_unknown", f"{one.vi} trước khi nhập không còn trong danh sách",
+                                      f"The former value of {one.en} is no longer in its list", one)  # fmt: skip
+                kept |= {row[0]: reason for row in await connection.fetch(statement.sql, *statement.args)}
+        known = -1
+        # Whoever is kept keeps what others may wait for.
+        while known < len(kept):
+            known = len(kept)
+            for one in self.uniques:
+                rows = await connection.fetch(TAKEN, *base, one.attribute_id, one.name, list(kept))
+                vi, en = ValueTaken.vi.format(label=one.vi), ValueTaken.en.format(label=one.en)
+                kept |= {row[0]: self._reason(ValueTaken.code, vi, en, one) for row in rows}
+        return kept
+
+    async def _claim(self, connection: asyncpg.Connection, tenant_id: UUID, restored: list[UUID]) -> None:
+        """Gives back the values of unique attributes that customers had, for those that they have again.
+
+        Raises:
+            Collision
+        """
+        for one in self.uniques:
+            await connection.execute(RELEASE, tenant_id, restored, [one.attribute_id])
+            await connection.execute(RECLAIM, tenant_id, restored, one.attribute_id, one.name)
+            if await connection.fetchval(LOST, tenant_id, restored, one.attribute_id, one.name):
+                raise Collision
+
+    def _missing(self, base: list[Any], field: Field) -> Statement:
+        statement = Statement(base)
+        if field.is_attribute:
+            value = f"(o.before -> 'attributes' -> {statement.arg(field.name)}::text)"
+            known = field.choices
+        else:
+            value = f"nullif(o.before -> '{field.column}', 'null')"
+            known = tuple(str(id_) for id_ in self.registry.ids[field.key].values())
+        list_ = f"{statement.arg(_json(known))}::text::jsonb"
+        statement.sql = f"SELECT o.id FROM ({OURS}) AS o WHERE {value} IS NOT NULL AND NOT {list_} @> {value}"
+        return statement
+
+    def _reason(self, code: str, vi: str, en: str, field: Field | None = None) -> Problem:
+        """Why a row was kept, as it is told of rows that were refused."""
+        label = None if field is None else field.vi if self.part.vietnamese else field.en
+        column = None if field is None else column_letter(self.part.mapping[field.key])
+        return {
+            "field": field and field.key, "label": label, "column": column, "code": code,
+            "message": vi if self.part.vietnamese else en, "value": None,
+        }  # fmt: skip
 
     def _removal(self, base: list[Any], run: Run, ids: list[UUID]) -> Statement:
         statement = Statement(base)
@@ -204,7 +302,7 @@ class _Range:
         """
         return statement
 
-    def _restoration(self, base: list[Any], run: Run, ids: list[UUID]) -> Statement:
+    def _restoration(self, base: list[Any], run: Run, ids: list[UUID], kept: list[UUID]) -> Statement:
         statement = Statement(base)
         difference = Restoration(
             statement, self.fields, labels_of(self.registry), names_of_groups(self.registry), clear=False,
@@ -213,15 +311,13 @@ class _Range:
         kind, actor_id, name, events = (
             statement.arg(value) for value in (run.actor.kind, run.actor.id, run.actor.name, ids)
         )
-        found = ", ".join(
-            ["p.id", *(difference.current(one) for one in ("name", "email", "code", "tax_code", "phone"))]
-        )
+        found = ", ".join(["p.id", *(difference.current(one) for one in FOUND_BY)])
         statement.sql = f"""
         WITH p AS MATERIALIZED (
             SELECT c.id, c.version, {difference.pairs()}, row_number() OVER (ORDER BY c.id) AS place
             FROM ({TOUCHED}) AS t JOIN crm.customer c ON c.tenant_id = $1 AND c.id = t.customer_id
             WHERE NOT t.created AND t.before IS NOT NULL AND c.version = t.version_after AND c.deleted_at IS NULL
-              AND NOT ({difference.conflicts(self.uniques)})
+              AND c.id NOT IN (SELECT unnest({statement.arg(kept)}::uuid[]))
         ), written AS (
             UPDATE crm.customer c SET {difference.assignments()}, version = p.version + 1, updated_at = $5::timestamptz
             FROM p WHERE c.tenant_id = $1 AND c.id = p.id RETURNING c.id
@@ -242,12 +338,12 @@ async def _undo_range(run: Run, part: _Range) -> bool:
     for _ in range(ATTEMPTS):
         try:
             async with run.transaction() as session:
-                found = await part.undo(session, run)
+                found = await _Undo(part, await registries.load(session)).undo(session, run)
                 counts = {key: count + found[key] for key, count in before["counts"].items()}
                 done = min(before.get("done", 0) + STEP, before.get("total", 0))
-                run.progress = {**before, "next": part.high + 1, "done": done, "counts": counts}
+                run.progress = {**before, "left": part.low - 1, "done": done, "counts": counts}
                 await (await driver(session)).execute(
-                    SAVE_COUNTS, run.tenant_id, part.import_id, msgspec.json.encode(counts).decode(), now()
+                    SAVE_COUNTS, run.tenant_id, part.import_id, _json(counts), now()
                 )  # fmt: skip
         except Collision:
             run.progress = before
@@ -267,7 +363,7 @@ def _interrupted(run: Run, import_id: UUID, outcome: Outcome) -> Outcome:
 
 async def _undone(session: AsyncSession, run: Run, import_id: UUID) -> None:
     await (await driver(session)).execute(
-        SAVE_COUNTS, run.tenant_id, import_id, msgspec.json.encode(run.progress["counts"]).decode(), now()
+        SAVE_COUNTS, run.tenant_id, import_id, _json(run.progress["counts"]), now()
     )  # fmt: skip
     await finish(session, run.actor, import_id, "undone")
 
@@ -288,3 +384,7 @@ def _slot(column: str, value: str) -> str:
     if column[0] == "d":
         return f"(CASE WHEN {value} LIKE '%T%' THEN {value} ELSE {value} || 'T00:00:00+00:00' END)::timestamptz"
     return f"left({value}, 1000)"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

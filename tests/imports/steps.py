@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from openpyxl import Workbook, load_workbook
 
 from tests.factories.people import Workspace
 
 API = "/api/v1"
 ENDED = ("succeeded", "failed", "cancelled", "undone")
+HEADERS = ["Họ tên", "SĐT", "Email"]
+ROWS = [HEADERS, ["Hoa", "0912345678", "hoa@example.com"], ["Nam", "0987654321", ""]]
+NOBODY = "01a00000-0000-7000-8000-000000000000"
 
 
 async def upload(client: httpx.AsyncClient, content: bytes | Path, name: str = "khach.csv") -> httpx.Response:
@@ -58,6 +62,30 @@ async def bring(client: httpx.AsyncClient, rows: Sequence[Sequence[Any]], **choi
     return await run(client, found["id"], **choices)
 
 
+async def undo(workspace: Workspace, import_id: str) -> dict[str, int]:
+    """The counts of an import's undo."""
+    reply = await workspace.admin.post(f"{API}/imports/{import_id}/undo")
+    assert reply.status_code == 202, reply.text
+    assert reply.json()["activity"] == "undo"
+    found = await until(workspace.admin, import_id, ("undone",))
+    counts: dict[str, int] = found["undo_counts"]
+    return counts
+
+
+async def result(workspace: Workspace, import_id: str) -> list[list[Any]]:
+    """The cells of an import's result file; none of them is anything that a spreadsheet program would reckon."""
+    reply = await workspace.admin.get(f"{API}/imports/{import_id}/result", timeout=60)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["content-type"].endswith("spreadsheetml.sheet")
+    assert "filename*=UTF-8''khach%20-%20k%E1%BA%BFt%20qu%E1%BA%A3.xlsx" in reply.headers["content-disposition"]
+    [sheet] = load_workbook(io.BytesIO(reply.content)).worksheets
+    for row in sheet.iter_rows():
+        for cell in row:
+            assert cell.data_type in ("s", "n", "inlineStr", "b", "d"), (cell.coordinate, cell.data_type)
+            assert cell.hyperlink is None
+    return [list(row) for row in sheet.iter_rows(values_only=True)]
+
+
 async def rows_of(client: httpx.AsyncClient, import_id: str, status: str | None = None) -> list[dict[str, Any]]:
     """All rows of an import with a status, over as many pages as that takes."""
     found: list[dict[str, Any]] = []
@@ -89,3 +117,25 @@ def table(rows: Sequence[Sequence[Any]]) -> bytes:
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue().encode("utf-8-sig")
+
+
+def people(count: int) -> list[list[str]]:
+    """A header and so many rows, each with a phone of its own."""
+    return [HEADERS, *([f"Khách {n}", f"09{n:08d}", ""] for n in range(10_000_000, 10_000_000 + count))]
+
+
+def workbook(**sheets: list[list[Any]]) -> bytes:
+    """An .xlsx with these sheets."""
+    made, out = Workbook(), io.BytesIO()
+    made.remove(made.worksheets[0])
+    for name, rows in sheets.items():
+        sheet = made.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    made.save(out)
+    return out.getvalue()
+
+
+def paths(reply: httpx.Response) -> dict[str, str]:
+    """The code of each field that a reply refuses."""
+    return {one["field"]: one["code"] for one in reply.json()["errors"]}

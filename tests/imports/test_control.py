@@ -4,16 +4,33 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select
 
+from app.core.events import Event
 from app.imports import merge as merging
 from app.imports import running
 from tests.factories.people import Workspace
-from tests.imports.steps import API, bring, customers, ready, rows_of, run, table, until
+from tests.imports.steps import (
+    API,
+    HEADERS,
+    ROWS,
+    bring,
+    customers,
+    people,
+    ready,
+    result,
+    rows_of,
+    run,
+    table,
+    undo,
+    until,
+)
 
 pytestmark = pytest.mark.usefixtures("worker")
-ROWS = [["Họ tên", "SĐT"], *([f"Khách {n}", f"09123456{n:02d}"] for n in range(12))]
+TWELVE = [["Họ tên", "SĐT"], *([f"Khách {n}", f"09123456{n:02d}"] for n in range(12))]
 
 
 class Gate:
@@ -44,42 +61,47 @@ async def gate(monkeypatch: pytest.MonkeyPatch, small_chunks: None) -> AsyncIter
         made.open.release()
 
 
-async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(workspace: Workspace) -> None:
-    await bring(workspace.admin, [["Tên", "SĐT", "Email"], ["Hoa", "0912345678", ""], ["Nam", "0987654321", ""]])
+async def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
+    await bring(workspace.admin, [HEADERS, ["Hoa", "0912345678", ""], ["Lan", "0912345679", ""]])
     before = await customers(workspace)
-    found = await ready(
-        workspace.admin,
-        table([["Tên", "SĐT", "Email"], ["Hoa", "0912345678", "hoa@example.com"], ["Nam", "0987654321", ""],
-               ["Mới", "0911111111", ""], ["Mới nữa", "0911111111", ""], ["Sai", "12", "x"]]),
-    )  # fmt: skip
-    told = await run(workspace.admin, found["id"], dry_run=True, group={"name": "Chưa có"})
-    expected = {"rows": 5, "created": 1, "updated": 3, "unchanged": 1, "skipped": 0, "failed": 1}
-    assert (told["state"], told["dry_run"], told["counts"]) == ("succeeded", True, expected)
+    rows = [
+        HEADERS, ["Hoà", "0912345678", ""], ["Lan", "0912345679", ""], ["Mới", "0987654321", ""],
+        ["Mới nữa", "0987654321", ""], ["Sai", "12", ""],
+    ]  # fmt: skip
+    found = await ready(workspace.admin, table(rows))
+    tried = await run(workspace.admin, found["id"], dry_run=True, group={"name": "Chưa có"})
+    assert (tried["state"], tried["dry_run"]) == ("succeeded", True)
+    assert tried["counts"] == {"rows": 5, "created": 1, "updated": 3, "unchanged": 1, "skipped": 0, "failed": 1}
+    told_rows = [(row["row"], row["status"], row["unchanged"]) for row in await rows_of(workspace.admin, found["id"])]
+    assert told_rows == [
+        (2, "updated", False), (3, "updated", True), (4, "created", False), (5, "updated", False), (6, "failed", False),
+    ]  # fmt: skip
     assert await customers(workspace) == before
     assert (await workspace.admin.get(f"{API}/groups")).json()["items"] == []
-    rows = await rows_of(workspace.admin, found["id"])
-    assert [(row["status"], row["unchanged"]) for row in rows] == [
-        ("updated", False), ("updated", True), ("created", False), ("updated", False), ("failed", False),
-    ]  # fmt: skip
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        written = await session.scalar(select(func.count()).where(Event.batch_id == UUID(found["id"])))
+    assert written == 0
+    told = (await workspace.admin.get(f"{API}/notifications")).json()["items"][0]
+    assert told["message"].startswith("Kiểm tra thử import kết thúc: khach.csv")
     done = await run(workspace.admin, found["id"])
-    assert (done["dry_run"], done["counts"]) == (False, expected)
-    assert [row["status"] for row in await rows_of(workspace.admin, found["id"])] == [row["status"] for row in rows]
+    assert (done["dry_run"], done["counts"]) == (False, tried["counts"])
+    done_rows = [(row["row"], row["status"], row["unchanged"]) for row in await rows_of(workspace.admin, found["id"])]
+    assert done_rows == told_rows
 
 
 async def test_a_dry_run_in_chunks_counts_as_the_run_does(workspace: Workspace, small_chunks: None) -> None:
-    rows = [["Tên", "SĐT"], *([f"Khách {n}", f"091234567{n % 4}"] for n in range(11)), ["Sai", "1"]]
-    found = await ready(workspace.admin, table(rows))
-    for policy in ("update", "skip", "reject"):
+    for number, policy in enumerate(("update", "skip", "reject")):
+        rows = [HEADERS, *([f"Khách {n}", f"091234{number}67{n % 4}", ""] for n in range(11)), ["Sai", "1", ""]]
+        found = await ready(workspace.admin, table(rows))
         told = await run(workspace.admin, found["id"], dry_run=True, on_duplicate_in_file=policy)
-        done = await bring(workspace.admin, rows, on_duplicate_in_file=policy, dry_run=True)
-        assert told["counts"] == done["counts"]
-    assert told["counts"] == {"rows": 12, "created": 4, "updated": 0, "unchanged": 0, "skipped": 0, "failed": 8}
-    real = await run(workspace.admin, found["id"], on_duplicate_in_file="reject")
-    assert real["counts"] == told["counts"]
+        real = await run(workspace.admin, found["id"], on_duplicate_in_file=policy)
+        assert (told["dry_run"], real["dry_run"], real["counts"]) == (True, False, told["counts"])
+        assert real["counts"]["created"] == 4
+    assert real["counts"] == {"rows": 12, "created": 4, "updated": 0, "unchanged": 0, "skipped": 0, "failed": 8}
 
 
 async def test_pause_resume_and_progress(workspace: Workspace, gate: Gate) -> None:
-    found = await ready(workspace.admin, table(ROWS))
+    found = await ready(workspace.admin, table(TWELVE))
     path = f"{API}/imports/{found['id']}"
     started = (await workspace.admin.post(f"{path}/start", json={})).json()
     assert started["state"] == "queued"
@@ -92,7 +114,14 @@ async def test_pause_resume_and_progress(workspace: Workspace, gate: Gate) -> No
     done = paused["counts"]["created"]
     assert 0 < done < 12
     assert paused["progress"] == {"done": done, "total": 12}
-    assert (await workspace.admin.post(f"{path}/resume")).status_code == 202
+    assert len(await customers(workspace)) == done
+    assert (await workspace.admin.post(f"{path}/undo")).status_code == 409
+    gate.open.release()
+    await asyncio.sleep(0.3)
+    still = (await workspace.admin.get(path)).json()
+    assert (still["state"], still["counts"], still["progress"]) == ("paused", paused["counts"], paused["progress"])
+    resumed = await workspace.admin.post(f"{path}/resume")
+    assert (resumed.status_code, resumed.json()["state"] in ("queued", "running")) == (202, True)
     for _ in range(10):
         gate.open.release()
     ended = await until(workspace.admin, found["id"], ("succeeded",))
@@ -101,7 +130,7 @@ async def test_pause_resume_and_progress(workspace: Workspace, gate: Gate) -> No
 
 
 async def test_cancel_keeps_what_was_written(workspace: Workspace, gate: Gate) -> None:
-    found = await ready(workspace.admin, table(ROWS))
+    found = await ready(workspace.admin, table(TWELVE))
     path = f"{API}/imports/{found['id']}"
     await workspace.admin.post(f"{path}/start", json={})
     await asyncio.wait_for(gate.waiting.wait(), 20)
@@ -111,46 +140,75 @@ async def test_cancel_keeps_what_was_written(workspace: Workspace, gate: Gate) -
     assert 0 < ended["counts"]["created"] < 12
     assert len(await customers(workspace)) == ended["counts"]["created"]
     assert (await workspace.admin.post(f"{path}/cancel")).json()["code"] == "import_state"
-    assert (await workspace.admin.post(f"{path}/undo")).status_code == 202
-    await until(workspace.admin, found["id"], ("undone",))
+    assert len(await rows_of(workspace.admin, found["id"])) == ended["counts"]["rows"] == ended["counts"]["created"]
+    [told] = (await workspace.admin.get(f"{API}/notifications")).json()["items"]
+    assert told["message"].startswith("Import đã bị hủy: khach.csv")
+    statuses = [row[-2] for row in (await result(workspace, found["id"]))[1:]]
+    assert statuses.count("Thêm mới") == ended["counts"]["created"]
+    assert statuses.count("Chưa xử lý") == 12 - ended["counts"]["created"]
+    assert (await undo(workspace, found["id"]))["removed"] == ended["counts"]["created"]
     assert await customers(workspace) == {}
 
 
 async def test_a_paused_import_can_be_cancelled_at_once(workspace: Workspace, gate: Gate) -> None:
-    found = await ready(workspace.admin, table(ROWS))
+    found = await ready(workspace.admin, table(TWELVE))
     path = f"{API}/imports/{found['id']}"
     await workspace.admin.post(f"{path}/start", json={})
     await asyncio.wait_for(gate.waiting.wait(), 20)
     await workspace.admin.post(f"{path}/pause")
     gate.open.release()
     await until(workspace.admin, found["id"], ("paused",))
-    assert (await workspace.admin.post(f"{path}/cancel")).json()["state"] == "cancelled"
+    ended = (await workspace.admin.post(f"{path}/cancel")).json()
+    assert (ended["state"], ended["counts"]["created"]) == ("cancelled", len(await customers(workspace)))
+    assert ended["finished_at"] is not None
     notices = (await workspace.admin.get(f"{API}/notifications")).json()["items"]
     assert notices[0]["message"].startswith("Import đã bị hủy: khach.csv")
 
 
-async def test_progress_is_streamed(workspace: Workspace, small_chunks: None) -> None:
-    found = await ready(workspace.admin, table(ROWS))
-    await workspace.admin.post(f"{API}/imports/{found['id']}/start", json={})
-    for path, key in ((f"/imports/{found['id']}", "counts"), ("/jobs/{job}", "progress")):
-        job = (await workspace.admin.get(f"{API}/imports/{found['id']}")).json()["job_id"]
-        reply = await workspace.admin.get(f"{API}{path.format(job=job)}/events", timeout=30)
+async def test_progress_is_streamed_to_the_end(workspace: Workspace, small_chunks: None) -> None:
+    found = await ready(workspace.admin, table(people(60)))
+    path = f"/imports/{found['id']}"
+    await workspace.admin.post(f"{API}{path}/start", json={})
+    events = [one async for one in watched(workspace, path)]
+    assert [kind for kind, _ in events] == ["progress"] * (len(events) - 1) + ["end"]
+    done = [data["progress"]["done"] for _, data in events]
+    assert done == sorted(done)
+    assert done[0] < 60
+    last = events[-1][1]
+    assert (last["state"], last["counts"]["created"]) == ("succeeded", 60)
+    assert last["progress"] == {"done": 60, "total": 60}
+    assert [kind for kind, _ in [one async for one in watched(workspace, path)]] == ["progress", "end"]
+    of_job = [one async for one in watched(workspace, f"/jobs/{last['job_id']}")]
+    assert (of_job[-1][0], of_job[-1][1]["state"]) == ("end", "succeeded")
+    assert "progress" in of_job[-1][1]
+
+
+async def watched(workspace: Workspace, path: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """The events of an import or a job as they come."""
+    kind = ""
+    async with workspace.admin.stream("GET", f"{API}{path}/events", timeout=30) as reply:
+        assert reply.status_code == 200
         assert reply.headers["content-type"].startswith("text/event-stream")
-        events = [dict(line.split(": ", 1) for line in part.splitlines()) for part in reply.text.strip().split("\n\n")]
-        assert [one["event"] for one in events][-1] == "end"
-        last = json.loads(events[-1]["data"])
-        assert last["state"] == "succeeded"
-        assert key in last
+        async for line in reply.aiter_lines():
+            name, _, value = line.partition(": ")
+            if name == "event":
+                kind = value
+            elif name == "data":
+                yield kind, json.loads(value)
 
 
-@pytest.mark.feature("A079")
-async def test_the_end_is_told(workspace: Workspace) -> None:
-    found = await bring(workspace.admin, [["Tên", "SĐT"], ["Hoa", "0912345678"], ["Sai", "1"]])
-    page = (await workspace.admin.get(f"{API}/notifications", params={"unread": True})).json()
-    [notice] = page["items"]
-    assert (page["unread"], notice["kind"], notice["subject_id"]) == (1, "import_finished", found["id"])
-    assert notice["message"] == "Import kết thúc: khach.csv – 1 thêm mới, 0 cập nhật, 0 bỏ qua, 1 lỗi"
-    assert notice["data"]["counts"]["failed"] == 1
-    read = await workspace.admin.post(f"{API}/notifications/{notice['id']}/read")
+@pytest.mark.feature("A079", "A083")
+async def test_the_end_is_told_to_who_started(workspace: Workspace) -> None:
+    sale = await workspace.person(permissions=["customers.view", "customers.import"])
+    found = await bring(sale.client, [*ROWS, ["Sai", "12", ""]])
+    page = (await sale.client.get(f"{API}/notifications", params={"unread": True})).json()
+    [told] = page["items"]
+    assert (page["unread"], told["kind"], told["subject_type"], told["subject_id"]) == (
+        1, "import_finished", "import", found["id"],
+    )  # fmt: skip
+    assert told["message"] == "Import kết thúc: khach.csv – 2 thêm mới, 0 cập nhật, 0 bỏ qua, 1 lỗi"
+    assert told["data"]["counts"] == found["counts"]
+    read = await sale.client.post(f"{API}/notifications/{told['id']}/read")
     assert read.json()["read_at"] is not None
-    assert (await workspace.admin.get(f"{API}/notifications")).json()["unread"] == 0
+    assert (await sale.client.get(f"{API}/notifications")).json()["unread"] == 0
+    assert (await workspace.admin.get(f"{API}/notifications")).json()["items"] == []

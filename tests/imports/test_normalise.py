@@ -67,7 +67,7 @@ def test_the_lines_hold_what_the_cells_held(values: list[tuple[str, str]]) -> No
 
 @pytest.mark.parametrize("name", ["O'Neil \\ 'x'", 'Đỗ "Thị" Ngọc', "a\\'b", "''"])
 async def test_postgres_reads_the_words(workspace: Workspace, name: str) -> None:
-    words = [*search_words(name, "o'x@example.com", None, None), name.lower()]
+    words = [*search_words(name, "o'x@example.com", None), name.lower()]
     async with workspace.resources.db.transaction(workspace.id) as session:
         found = await (await driver(session)).fetchval(
             "SELECT tsvector_to_array($1::text::tsvector)", lexemes(list(dict.fromkeys(words)))

@@ -1,29 +1,38 @@
-"""The result file and the template."""
+"""The rows of an import, one by one and as a file."""
 
-import io
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openpyxl import Workbook, load_workbook
+from openpyxl import Workbook
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from tests.factories.people import Workspace
-from tests.imports.steps import API, bring, customers, ready, run, table
+from tests.imports.steps import API, HEADERS, ROWS, bring, customers, people, ready, result, rows_of, run, table, undo
 
 pytestmark = pytest.mark.usefixtures("worker")
-DANGEROUS = ["=1+1", "+84912345678", "-5", "@SUM(A1)", "\tx", '=HYPERLINK("http://x")', "＝1+1"]
 
 
-async def result(workspace: Workspace, import_id: str) -> list[list[Any]]:
-    """The cells of an import's result file."""
-    reply = await workspace.admin.get(f"{API}/imports/{import_id}/result", timeout=60)
-    assert reply.status_code == 200, reply.text
-    assert "filename*=UTF-8''khach%20-%20k%E1%BA%BFt%20qu%E1%BA%A3.xlsx" in reply.headers["content-disposition"]
-    book = load_workbook(io.BytesIO(reply.content))
-    cells = list(book.worksheets[0].iter_rows())
-    assert all(cell.data_type != "f" for row in cells for cell in row)
-    return [[cell.value for cell in row] for row in cells]
+async def test_rows_come_page_by_page(workspace: Workspace) -> None:
+    rows = people(7)
+    rows[3][1] = rows[5][1] = "sai số"
+    found = await bring(workspace.admin, rows)
+    pages, cursor = list[list[int]](), None
+    while True:
+        params = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = (await workspace.admin.get(f"{API}/imports/{found['id']}/rows", params=params)).json()
+        pages.append([row["row"] for row in page["items"]])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert pages == [[2, 3, 4], [5, 6, 7], [8]]
+    assert [row["row"] for row in await rows_of(workspace.admin, found["id"], "failed")] == [4, 6]
+    for params in ({"status": "lạ"}, {"limit": 0}, {"limit": 201}):
+        reply = await workspace.admin.get(f"{API}/imports/{found['id']}/rows", params=params)
+        assert reply.status_code == 422, params
+    forged = await workspace.admin.get(f"{API}/imports/{found['id']}/rows", params={"cursor": "AAAA"})
+    assert 400 <= forged.status_code < 500
 
 
 @pytest.mark.feature("A082")
@@ -40,18 +49,27 @@ async def test_the_rows_come_back_with_their_reasons(workspace: Workspace) -> No
         [None, "0987654321", "không phải", "x", "Lỗi", "Cột A: Tên khách hàng là bắt buộc; Cột C: Email không hợp lệ"],
         ["Hoa 2", "0912345678", None, None, "Cập nhật", "Trùng số điện thoại với dòng 2 của file"],
     ]
-    await workspace.admin.post(f"{API}/imports/{found['id']}/undo")
-    for _ in range(200):
-        if (await workspace.admin.get(f"{API}/imports/{found['id']}")).json()["state"] == "undone":
-            break
+    await undo(workspace, found["id"])
     assert (await result(workspace, found["id"]))[1][4] == "Đã gỡ"
 
 
-async def test_no_cell_becomes_a_formula(workspace: Workspace) -> None:
-    rows = [["Họ tên", "SĐT", "Ghi chú"], *([f"Khách {text}", "1", text] for text in DANGEROUS)]
-    found = await bring(workspace.admin, rows)
-    cells = await result(workspace, found["id"])
-    assert [row[2] for row in cells[1:]] == DANGEROUS
+@pytest.mark.feature("A082")
+async def test_the_result_repeats_the_rows_and_is_inert(workspace: Workspace) -> None:
+    names = [
+        '=HYPERLINK("https://example.com","x")', "=1+1", "+1+1", "+84912345678", "-2+3", "-5", "@SUM(A1)", "＝1+1",
+        "|cmd", "Nguyễn Văn Bình",
+    ]  # fmt: skip
+    rows = [[name, f"091234567{n}", "", "00123"] for n, name in enumerate(names)]
+    rows[0][3] = "\tx"
+    rows += [["Sai", "=1+1", "không phải", "1"], ["", "", "", "chỉ ghi chú"]]
+    found = await bring(workspace.admin, [[*HEADERS, "Ghi chú"], *rows])
+    assert (found["counts"]["created"], found["counts"]["failed"]) == (len(names), 2)
+    sheet = await result(workspace, found["id"])
+    assert sheet[0] == [*HEADERS, "Ghi chú", "Trạng thái", "Lý do"]
+    assert [[value or "" for value in row[:4]] for row in sheet[1:]] == rows
+    assert [row[4] for row in sheet[1:]] == ["Thêm mới"] * len(names) + ["Lỗi"] * 2
+    assert set(sheet[-2][5].split("; ")) == {"Cột B: Số điện thoại không hợp lệ", "Cột C: Email không hợp lệ"}
+    assert sheet[-1][5].count("bắt buộc") == 2
 
 
 async def test_two_runs_give_the_same_cells(workspace: Workspace, new_workspace: Any, small_chunks: None) -> None:
@@ -65,49 +83,10 @@ async def test_two_runs_give_the_same_cells(workspace: Workspace, new_workspace:
     await other.aclose()
 
 
-async def test_an_unfinished_import_has_no_result(workspace: Workspace) -> None:
-    found = await ready(workspace.admin, table([["Tên", "SĐT"], ["Hoa", "0912345678"]]))
+async def test_there_is_no_result_before_the_end(workspace: Workspace) -> None:
+    found = await ready(workspace.admin, table(ROWS))
     reply = await workspace.admin.get(f"{API}/imports/{found['id']}/result")
     assert (reply.status_code, reply.json()["code"]) == (409, "import_state")
-
-
-@pytest.mark.feature("A083", "B025")
-async def test_the_template_imports_without_a_mapping(workspace: Workspace, tmp_path: Path) -> None:
-    for fields in (
-        {"name": "Hạng thẻ", "type": "choice", "choices": ["Vàng", "Bạc"]},
-        {"name": "Hạn mức", "type": "money"},
-    ):
-        assert (await workspace.admin.post(f"{API}/attributes", json=fields)).status_code == 201
-    reply = await workspace.admin.get(f"{API}/imports/template")
-    assert reply.status_code == 200
-    book = load_workbook(io.BytesIO(reply.content))
-    sheet = book["Khách hàng"]
-    headers = [cell.value for cell in sheet[1]]
-    assert headers[:3] == ["Tên khách hàng *", "Số điện thoại *", "Email"]
-    assert {"Hạng thẻ", "Hạn mức", "Nhóm khách hàng", "Người phụ trách"} < set(headers)
-    lists = {str(rule.sqref).split("2")[0]: rule.formula1 for rule in sheet.data_validations.dataValidation}
-    assert len(lists) >= 6
-    untouched = tmp_path / "mau.xlsx"
-    book.save(untouched)
-    found = await ready(workspace.admin, untouched)
-    assert found["preview"]["proposal"]["missing"] == []
-    assert len(found["preview"]["proposal"]["mapping"]) == len(headers)
-    told = await run(workspace.admin, found["id"])
-    assert told["counts"] == {"rows": 1, "created": 0, "updated": 0, "unchanged": 0, "skipped": 1, "failed": 0}
-    row = {"Tên khách hàng *": "Hoa", "Số điện thoại *": "912345678", "Hạng thẻ": "vang", "Hạn mức": "2 triệu"}
-    for place, header in enumerate(headers, start=1):
-        sheet.cell(3, place, row.get(str(header)))
-    book.save(untouched)
-    done = await run(workspace.admin, (await ready(workspace.admin, untouched))["id"])
-    assert (done["counts"]["created"], done["counts"]["skipped"]) == (1, 1)
-    hoa = (await customers(workspace))["+84912345678"]
-    assert hoa["attributes"] == {"hang_the": "Vàng", "han_muc": 2_000_000}
-
-
-async def test_the_template_speaks_english_too(workspace: Workspace) -> None:
-    workspace.admin.headers["Accept-Language"] = "en"
-    book = load_workbook(io.BytesIO((await workspace.admin.get(f"{API}/imports/template")).content))
-    assert [cell.value for cell in book["Customers"][1]][:2] == ["Name *", "Phone *"]
 
 
 async def test_cells_of_every_kind_come_back_as_they_were(workspace: Workspace, tmp_path: Path) -> None:
@@ -127,3 +106,22 @@ async def test_cells_of_every_kind_come_back_as_they_were(workspace: Workspace, 
     assert cells[1][1] == 912345678
     assert cells[1][2].date() == date(1990, 3, 5)
     assert cells[2][3] is True
+
+
+async def test_days_that_count_from_1904_are_right_or_warned_of(workspace: Workspace, tmp_path: Path) -> None:
+    book = Workbook()
+    book.epoch = CALENDAR_MAC_1904
+    sheet = book.worksheets[0]
+    sheet.append(["Tên", "SĐT", "Ngày sinh"])
+    sheet.append(["Hoa", "0912345678", date(1990, 3, 5)])
+    for warned in (False, True):
+        if warned:
+            sheet.append(["Nam", "0987654321", 31475])
+        book.save(tmp_path / "khach.xlsx")
+        found = await ready(workspace.admin, tmp_path / "khach.xlsx")
+        told = [one["message"] for one in found["preview"]["sheets"][0]["warnings"]]
+        assert [message.partition(";")[0] for message in told] == [
+            "File tính ngày từ năm 1904: số ở cột C sẽ bị lệch 4 năm"
+        ] * warned
+    await run(workspace.admin, found["id"])
+    assert (await customers(workspace))["+84912345678"]["birthday"] == "1990-03-05"

@@ -98,6 +98,7 @@ async def test_filled_in_it_needs_no_mapping(workspace: Workspace) -> None:
     fill(sheet, 4, Tên_khách_hàng="Trần Nam", Số_điện_thoại="0987654321")
     found = await ready(workspace.admin, saved(book), "mẫu.xlsx")
     assert found["preview"]["proposal"]["missing"] == []
+    assert len(found["preview"]["proposal"]["mapping"]) == len(headers_of(sheet))
     done = await run(workspace.admin, found["id"])
     assert (done["counts"]["created"], done["counts"]["failed"]) == (2, 0)
     made = await customers(workspace)
@@ -114,6 +115,19 @@ async def test_the_example_alone_is_nothing_to_import(workspace: Workspace) -> N
     done = await run(workspace.admin, found["id"])
     assert done["counts"] == {"rows": 1, "created": 0, "updated": 0, "unchanged": 0, "skipped": 1, "failed": 0}
     assert await customers(workspace) == {}
+
+
+async def test_the_example_is_known_where_no_phone_is_taken(workspace: Workspace) -> None:
+    reply = await workspace.admin.patch(f"{API}/fields/phone", json={"required": False}, headers={"If-Match": '"1"'})
+    assert reply.status_code == 200, reply.text
+    book = await template(workspace)
+    sheet = book.worksheets[0]
+    fill(sheet, 3, Tên_khách_hàng="Nguyễn Thị Hoa")
+    found = await ready(workspace.admin, saved(book), "mẫu.xlsx")
+    done = await run(workspace.admin, found["id"], mapping={"name": 1, "note": headers_of(sheet).index("Ghi chú") + 1})
+    assert done["counts"] == {"rows": 2, "created": 1, "updated": 0, "unchanged": 0, "skipped": 1, "failed": 0}
+    [hoa] = (await customers(workspace)).values()
+    assert (hoa["name"], hoa["note"]) == ("Nguyễn Thị Hoa", None)
 
 
 @pytest.mark.feature("B035")
@@ -136,6 +150,7 @@ async def test_it_speaks_the_callers_language(workspace: Workspace) -> None:
     workspace.admin.headers["Accept-Language"] = "en"
     reply = await workspace.admin.get(f"{API}/imports/template")
     sheet = load_workbook(io.BytesIO(reply.content)).worksheets[0]
+    assert [cell.value for cell in sheet[1]][:2] == ["Name *", "Phone *"]
     fill(sheet, 3, Name="Hoa", Phone="0912345678", Gender="female")
     assert sheet.title == "Customers"
     assert sheet.parent is not None

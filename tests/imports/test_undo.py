@@ -4,18 +4,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.factories.people import Workspace
-from tests.imports.steps import API, bring, customers, ready, rows_of, run, table, until
+from tests.imports.steps import API, bring, customers, ready, rows_of, run, table, undo
 
 pytestmark = pytest.mark.usefixtures("worker")
-
-
-async def undo(workspace: Workspace, import_id: str) -> dict[str, int]:
-    """The counts of an import's undo."""
-    reply = await workspace.admin.post(f"{API}/imports/{import_id}/undo")
-    assert reply.status_code == 202, reply.text
-    found = await until(workspace.admin, import_id, ("undone",))
-    counts: dict[str, int] = found["undo_counts"]
-    return counts
 
 
 async def test_created_customers_go_into_the_trash(workspace: Workspace) -> None:
@@ -97,7 +88,8 @@ async def test_whoever_was_changed_since_is_kept_and_listed(workspace: Workspace
         assert reply.status_code == 200, reply.text
     assert await undo(workspace, found["id"]) == {"removed": 1, "restored": 0, "kept": 2}
     rows = await rows_of(workspace.admin, found["id"], "kept")
-    assert [row["row"] for row in rows] == [2, 4]
+    assert [(row["row"], row["errors"][0]["code"]) for row in rows] == [(2, "changed_since"), (4, "changed_since")]
+    assert rows[0]["errors"][0]["message"] == "Khách hàng đã được sửa sau khi nhập"
     assert sorted((await customers(workspace)).values(), key=lambda one: one["phone"])[0]["name"] == "Mới"
 
 

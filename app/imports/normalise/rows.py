@@ -118,14 +118,14 @@ class Normaliser:
         return False
 
     def _skip_example(self, work: _Chunk) -> None:
-        """The template's example row is known by its name and phone together."""
+        """The template's example row is known by its name, and by its phone too where phones are mapped."""
         name, phone = self._by_key.get("name"), self._by_key.get("phone")
-        if name is None or phone is None or EXAMPLE_NAME not in work.cells[name]:
+        if name is None or EXAMPLE_NAME not in work.cells[name]:
             return
         message = "Dòng ví dụ của file mẫu" if self._plan.vietnamese else "The template's example row"
         note = {"field": None, "label": None, "column": None, "code": "example_row", "message": message, "value": None}
-        for index, cells in enumerate(zip(work.cells[name], work.cells[phone], strict=True)):
-            if cells == (EXAMPLE_NAME, EXAMPLE_PHONE):
+        for index, cell in enumerate(work.cells[name]):
+            if cell == EXAMPLE_NAME and (phone is None or work.cells[phone][index] == EXAMPLE_PHONE):
                 work.problems.pop(index, None)
                 work.skipped[index] = [note]
 
@@ -216,9 +216,7 @@ class Normaliser:
     def _words(self, values: list[list[Any]], count: int) -> list[bytes]:
         places = [self._by_key.get(key) for key in SEARCHED]
         name, email, tax_code = ([None] * count if place is None else values[place] for place in places)
-        found = [
-            lexemes(search_words(one, mail, None, tax)) for one, mail, tax in zip(name, email, tax_code, strict=True)
-        ]
+        found = [lexemes(search_words(one, mail, tax)) for one, mail, tax in zip(name, email, tax_code, strict=True)]
         return column(found, escape=True)
 
     def _tails(self, values: list[list[Any]], count: int) -> list[bytes]:

@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -39,14 +40,20 @@ async def read(
     and is passed on.
     """
     request = Request(str(path.resolve()), filename, limits, chunk_rows, os.getpid())
-    process = await asyncio.create_subprocess_exec(
+    # Cut short, asyncio would ask for the status of what it has begun, and so may reap the child before whoever watches
+    # it. Therefore it is begun and ended whole, whenever a cancellation comes.
+    starting = asyncio.create_task(_start())
+    try:
+        return await _converse(await asyncio.shield(starting), request, on_chunk)
+    finally:
+        await _whole(_end(starting))
+
+
+async def _start() -> Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-c", _BOOT, str(_ROOT),
         stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd="/", env=_environment(), start_new_session=True,
     )  # fmt: skip
-    try:
-        return await _converse(process, request, on_chunk)
-    finally:
-        await _end(process)
 
 
 async def _converse(process: Process, request: Request, on_chunk: OnChunk) -> Workbook:
@@ -68,7 +75,21 @@ async def _converse(process: Process, request: Request, on_chunk: OnChunk) -> Wo
             raise Unreadable(code, **details)
 
 
-async def _end(process: Process) -> None:
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Does the work to its end; a cancellation is heard afterwards."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+async def _end(starting: asyncio.Task[Process]) -> None:
+    process = await starting
     if process.returncode is None:
         # Not process.kill(), which asks for the status first and so may reap the child before the event loop does.
         with contextlib.suppress(ProcessLookupError):

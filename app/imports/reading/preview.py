@@ -38,6 +38,8 @@ _DATETIME = re.compile(rf"(?:{_DATE.pattern})[T ]+\d{{1,2}}:\d{{2}}(?::\d{{2}})?
 # A number with a leading zero is a code.
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d*)|-?\d{1,3}(?:[.,]\d{3})+")
 _DECIMAL = re.compile(r"-?\d+[.,]\d+|-?\d(?:[.,]\d+)?[eE]\+?\d+")
+_DAY_HEADER = re.compile(r"\b(?:ngay|sinh|ns|birth|birthday|dob|date|day)\b")
+_LATEST_YEAR = 2_200
 # Beginnings of headers, without accents.
 _KNOWN = re.compile(
     r"(?:ho|ten|khach|sdt|so dt|so dien|so tai|dien thoai|di dong|mobile|phone|tel|hotline|e-?mail|dia chi|"
@@ -49,8 +51,10 @@ _KNOWN = re.compile(
 )
 
 
-def preview_sheet(rows: SheetRows, *, merged: bool = False, extra: Sequence[Notice] = ()) -> SheetPreview:
-    """The preview of a sheet that has at least one row."""
+def preview_sheet(
+    rows: SheetRows, *, merged: bool = False, from_1904: bool = False, extra: Sequence[Notice] = ()
+) -> SheetPreview:
+    """The preview of a sheet that has at least one row; `from_1904` says that its days are counted from 1904."""
     head = decode_chunk(encode_rows(rows.head))
     place = find_header(head)
     body = head if place is None else head[place + 1 :]
@@ -61,6 +65,8 @@ def preview_sheet(rows: SheetRows, *, merged: bool = False, extra: Sequence[Noti
     first = body[0][0] if body else (header_row or 0) + 1
     phones = [column.index - 1 for column in columns if _holds_phones(column)]
     lost = sum(rows.lost_zeros[index] for index in phones)
+    if from_1904 and (letters := [column.letter for column in columns if _holds_bare_days(column, body)]):
+        extra = [*extra, Notice("dates_1904", {"letters": letters})]
     return SheetPreview(
         sheet=rows.sheet,
         header_row=header_row,
@@ -212,6 +218,14 @@ def _holds_phones(column: Column) -> bool:
     name = fold(column.header)
     named = any(word in name for word in ("sdt", "dien thoai", "phone", "di dong", "mobile", "tel", "zalo"))
     return named or column.kind_guess == "phone"
+
+
+def _holds_bare_days(column: Column, body: Sequence[Row]) -> bool:
+    """Whether dates stand in the column that lost their format: a cell does not say from where its number counts."""
+    if not _DAY_HEADER.search(fold(column.header)):
+        return False
+    cells = (row[column.index - 1] for _, row in body if column.index <= len(row))
+    return any(isinstance(cell, int | float) and cell > _LATEST_YEAR for cell in cells)
 
 
 def _notices(

@@ -38,7 +38,7 @@ def read_xlsx(path: Path, limits: Limits, *, chunk_rows: int, emit: Emit) -> Wor
     """
     with path.open("rb") as file:
         archive = Archive(file, limits)
-        sheets = _describe(archive)
+        sheets, from_1904 = _describe(archive)
         facts = _scan(archive, sheets, limits)
     with _parser_errors():
         book = python_calamine.CalamineWorkbook.from_path(path)
@@ -54,12 +54,14 @@ def read_xlsx(path: Path, limits: Limits, *, chunk_rows: int, emit: Emit) -> Wor
         infos.append(rows.info(sheet.name))
         if rows.count:
             rows.error_cells += facts[index].error_cells
-            previews.append(preview_sheet(rows, merged=facts[index].merged, extra=_sheet_notices(facts[index])))
+            notices = _sheet_notices(facts[index])
+            previews.append(preview_sheet(rows, merged=facts[index].merged, from_1904=from_1904, extra=notices))
     refuse_without_data(infos, previews)
     return Workbook("xlsx", infos, previews, _notices(sheets))
 
 
-def _describe(archive: Archive) -> list[_Sheet]:
+def _describe(archive: Archive) -> tuple[list[_Sheet], bool]:
+    """The sheets, and whether days are counted from 1904."""
     parts = archive.parts
     _refuse_kind(archive)
     targets: dict[str, str] = {}
@@ -68,8 +70,10 @@ def _describe(archive: Archive) -> list[_Sheet]:
             if tag == "Relationship" and attributes.get("Type", "").endswith("/worksheet"):
                 target = attributes.get("Target", "").replace("\\", "/").lower()
                 targets[attributes.get("Id", "")] = posixpath.normpath(posixpath.join("/xl", target))[1:]
-    sheets = []
+    sheets, from_1904 = [], False
     for tag, attributes in _tags(archive, _WORKBOOK):
+        if tag == "workbookPr":
+            from_1904 = attributes.get("date1904") in ("1", "true")
         if tag != "sheet":
             continue
         relation = next((value for key, value in attributes.items() if key.endswith(":id")), "")
@@ -80,7 +84,7 @@ def _describe(archive: Archive) -> list[_Sheet]:
         sheets.append(_Sheet(attributes.get("name", ""), visible, parts[path] if path else None))
     if not any(sheet.part for sheet in sheets):
         raise Unreadable("file_corrupt", reason="no_sheets")
-    return sheets
+    return sheets, from_1904
 
 
 def _refuse_kind(archive: Archive) -> None:

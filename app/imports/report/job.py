@@ -30,7 +30,7 @@ STATUSES: Final[dict[str, tuple[str, str]]] = {
     "failed": ("Lỗi", "Failed"),
     "removed": ("Đã gỡ", "Removed"),
     "restored": ("Đã khôi phục", "Restored"),
-    "kept": ("Giữ nguyên vì đã được sửa sau khi nhập", "Kept, because it was changed since"),
+    "kept": ("Giữ nguyên", "Kept"),
     "": ("Chưa xử lý", "Not processed"),
 }
 _ROWS = """

@@ -11,7 +11,7 @@ from app.imports.reading import Cell
 from app.imports.reading.model import column_letter
 from app.imports.reading.preview import find_header, kind_of
 from app.imports.reading.scan import column_number
-from tests.factories.workbooks import customers_xlsx, row, table, write_zip, xlsx_parts
+from tests.factories.workbooks import cell, customers_xlsx, row, table, write_zip, xlsx_parts
 from tests.imports.reading.reading import read_here
 
 PEOPLE: list[list[Cell]] = [
@@ -113,6 +113,25 @@ def test_repeated_headers_and_a_missing_header_are_said(tmp_path: Path) -> None:
     book, _ = read_here(write_zip(tmp_path / "b.xlsx", xlsx_parts(bare)))
     assert (book.previews[0].header_row, book.previews[0].first_data_row) == (None, 1)
     assert [n.code for n in book.previews[0].warnings] == ["no_header"]
+
+
+@pytest.mark.parametrize(("since_1904", "letters"), [(True, ["C", "D"]), (False, [])])
+def test_days_without_a_format_are_told_of_where_they_count_from_1904(
+    tmp_path: Path, since_1904: bool, letters: list[str]
+) -> None:
+    header = ["Họ tên", "SĐT", "Ngày sinh", "DOB", "Năm sinh", "Doanh thu"]
+    data = table(
+        [header, ["An", "0912345678", 31_475, 31_475.5, 1990, 31_475], ["Bình", "0912345679", None, "x", 1, 2]]
+    )
+    data += f'<row r="4">{cell("A4", "Chi")}{cell("C4", 31_475, style=1)}</row>'
+    book, sheets = read_here(write_zip(tmp_path / "a.xlsx", xlsx_parts(data, date1904=since_1904)))
+    assert [(n.code, n.params) for n in book.previews[0].warnings] == (
+        [("dates_1904", {"letters": letters})] if letters else []
+    )
+    formatted = table([header[:3]]) + f'<row r="2">{cell("A2", "Chi")}{cell("C2", 31_475, style=1)}</row>'
+    book, sheets = read_here(write_zip(tmp_path / "b.xlsx", xlsx_parts(formatted, date1904=since_1904)))
+    assert book.previews[0].warnings == []
+    assert sheets[0][1][1][2] == (dt.date(1990, 3, 5) if since_1904 else dt.date(1986, 3, 4))
 
 
 def test_header_below_blank_rows(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +17,22 @@ import psutil
 import pytest
 
 from app.imports.reading import Limits, Unreadable, decode_chunk, read
-from tests.factories.workbooks import customers_csv, customers_xlsx
+from tests.factories.workbooks import customers_csv, customers_xlsx, xlsx_parts
 
 ROOT = Path(__file__).parents[3]
+LETTERS = "ABCDEFGHIJKLM"
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 2 s of reading."""
-    return customers_xlsx(tmp_path_factory.mktemp("large") / "a.xlsx", 60_000)
+    """About 2 s of reading: rows that differ in nothing but their number, not packed, which costs no time to make."""
+    cells = "".join(f'<c r="{letter}#" t="inlineStr"><is><t>Nguyễn Văn {letter}</t></is></c>' for letter in LETTERS)
+    rows = "".join(f'<row r="#">{cells}</row>'.replace("#", str(number)) for number in range(1, 80_001))
+    path = tmp_path_factory.mktemp("large") / "a.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in xlsx_parts(rows).items():
+            archive.writestr(name, data)
+    return path
 
 
 def _readers() -> Iterator[psutil.Process]:
@@ -91,6 +100,26 @@ async def test_cancelling_ends_the_process(large: Path) -> None:
     assert list(_readers()) == []
 
 
+async def test_the_end_of_a_process_is_heard_whenever_it_comes(
+    large: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody but the event loop's watcher asks for a process's status: it would say "Unknown child process"."""
+    short = customers_csv(tmp_path / "a.csv", 10)
+    others = {child.pid for child in psutil.Process().children()}
+    for path, seconds in ((large, 0.0), (large, 0.001), (large, 0.004), (short, 0.1), (short, 0.2), (large, 0.3)):
+        task = asyncio.create_task(read(path, filename=path.name, on_chunk=_ignore))
+        await asyncio.sleep(seconds)
+        before = [reader.pid for reader in psutil.Process().children()]
+        # A worker that is being stopped cancels again whoever takes its time.
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled() or task.exception() is None
+        assert not any(psutil.pid_exists(pid) for pid in before if pid not in others)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
 async def test_an_error_of_the_caller_is_passed_on_and_ends_the_process(tmp_path: Path) -> None:
     async def refuse(_sheet: int, _chunk: int, _data: bytes) -> None:
         raise TimeoutError("the caller's own")
@@ -126,10 +155,10 @@ async def test_a_slow_caller_holds_the_process_back_and_does_not_count_as_its_ti
 
     async def take(_sheet: int, chunk: int, _data: bytes) -> None:
         if chunk == 0:
-            await asyncio.sleep(3)
+            await asyncio.sleep(2)
             written.append(next(_readers()).io_counters().write_chars)
 
-    book = await read(path, filename="a.csv", on_chunk=take, limits=Limits(wall_seconds=2.9), chunk_rows=1_000)
+    book = await read(path, filename="a.csv", on_chunk=take, limits=Limits(wall_seconds=1.9), chunk_rows=1_000)
     assert book.sheets[0].rows == 20_001
     # A pipe, two buffers and a chunk, of one and a half million bytes.
     assert written[0] < 600_000

@@ -181,6 +181,23 @@ CHECKS: tuple[Check, ...] = (
         """,
     ),
     Check(
+        "customer.merged_nowhere",
+        "a customer was merged into another who does not exist",
+        """
+        SELECT c.tenant_id, c.id FROM crm.customer c
+        LEFT JOIN crm.customer m ON m.tenant_id = c.tenant_id AND m.id = c.merged_into
+        WHERE c.deleted_reason = 'merge' AND m.id IS NULL
+        """,
+    ),
+    Check(
+        "contact.apart_from_its_points",
+        "a phone, address or link belongs to another customer than the contact who has it",
+        """
+        SELECT p.tenant_id, p.id FROM crm.contact_point p
+        JOIN crm.contact t ON t.tenant_id = p.tenant_id AND t.id = p.contact_id WHERE t.customer_id <> p.customer_id
+        """,
+    ),
+    Check(
         "user.no_administrator",
         "a workspace has no active administrator",
         """

@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from app import related
 from app.api import PREFIX, ROUTERS
 from app.core import contract, health
 from app.core.asgi import Shell, render
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await app.state.resources.close()
 
+    related.register()
     app = FastAPI(
         **contract.DESCRIPTION,
         lifespan=lifespan,

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.customers import classifications
+from app.transactions import types as transaction_types
 
 Seeder = Callable[[AsyncSession, UUID], Awaitable[None]]
 
-SEEDERS: list[Seeder] = [classifications.seed]
+SEEDERS: list[Seeder] = [classifications.seed, transaction_types.seed]

@@ -7,11 +7,16 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.runner import Again, Done, Handler, Outcome, Run
-from app.customers import attribute_values, attributes, groups
+from app.customers import attribute_values, attributes, groups, scoring, tags, trash
 from app.customers.models import Attribute
+from app.customers.purging import purge_old as purge_old_customers
+from app.identity.parameters import parameters
 
 # Whoever wants to change one of these customers waits for the chunk: about a second.
 CHUNK = 5_000
+PART = 2_000
+NOBODY = UUID(int=0)
+PURGED = 500
 
 Apply = Callable[[AsyncSession, UUID, UUID], Awaitable[None]]
 
@@ -60,16 +65,66 @@ async def forget_group(run: Run) -> Outcome:
     """Takes the number of a deleted group out of its customers."""
 
     async def forget(session: AsyncSession, after: UUID, last: UUID) -> None:
-        await groups.forget(session, run.args["no"], after, last)
+        left = await groups.forget(session, run.args["no"], after, last)
+        if run.args.get("points"):
+            await scoring.recompute(session, run.actor, left)
 
     return await _for_everybody(run, forget) or Done()
 
 
+async def purge_old(run: Run) -> Outcome:
+    """Deletes for good who has been in the trash for longer than the workspace keeps them."""
+    while True:
+        stopped = run.interrupted()
+        if stopped:
+            return stopped
+        async with run.transaction() as session:
+            days = (await parameters(session)).trash_retention_days
+            limit = PURGED if days else 0
+            gone = await purge_old_customers(session, run.actor, run.id, days=days, limit=limit) if limit else 0
+            done = run.progress.get("done", 0) + gone
+            run.progress = {**run.progress, "done": done}
+        if not limit or gone < limit:
+            return Done(result={"purged": done})
+
+
+async def forget_tag(run: Run) -> Outcome:
+    """Takes the number of a deleted tag out of its customers."""
+
+    async def forget(session: AsyncSession, after: UUID, last: UUID) -> None:
+        await tags.forget(session, run.args["no"], after, last)
+
+    return await _for_everybody(run, forget) or Done()
+
+
+async def rescore(run: Run) -> Outcome:
+    """Brings the scores, stars and tiers that a changed rule touches up to date."""
+    if "total" not in run.progress:
+        async with run.transaction() as session:
+            total = await scoring.size_of_scope(session, run.args)
+            run.progress = {"done": 0, "total": total}
+    while True:
+        stopped = run.interrupted()
+        if stopped:
+            return stopped
+        before = run.progress
+        async with run.transaction() as session:
+            ids = await scoring.part_of_scope(session, run.args, UUID(before.get("after", str(NOBODY))), PART)
+            await scoring.recompute(session, run.actor, ids)
+            if ids:
+                run.progress = {**before, "after": str(ids[-1]), "done": before["done"] + len(ids)}
+        if len(ids) < PART:
+            return Done(result={"done": run.progress["done"]})
+
+
 HANDLERS: Mapping[str, Handler] = {
+    trash.PURGE_OLD: Handler(purge_old),
     attributes.FREE_SLOT: Handler(free_slot),
     attributes.RENAME_CHOICES: Handler(rename_choices),
     attributes.CLAIM_REST: Handler(claim_rest),
     groups.FORGET: Handler(forget_group),
+    tags.FORGET: Handler(forget_tag),
+    scoring.RESCORE: Handler(rescore),
 }
 
 

@@ -3,6 +3,6 @@
 from collections.abc import Mapping
 
 from app.core.runner import Handler
-from workers import customers, imports
+from workers import bulk, customers, duplicates, imports
 
-HANDLERS: Mapping[str, Handler] = {**customers.HANDLERS, **imports.HANDLERS}
+HANDLERS: Mapping[str, Handler] = {**bulk.HANDLERS, **customers.HANDLERS, **duplicates.HANDLERS, **imports.HANDLERS}

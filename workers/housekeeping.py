@@ -7,9 +7,13 @@ from uuid import UUID
 from sqlalchemy import text
 
 from app.core import idempotency
+from app.core.actor import Actor
 from app.core.log import logger
 from app.core.resources import Resources
+from app.customers.trash import schedule_purge
+from app.exports.expiry import delete_old_exports
 from app.identity import sessions, throttle
+from app.identity.parameters import parameters
 from app.imports.expiry import delete_old_files
 
 EVERY = 3600.0
@@ -32,7 +36,10 @@ async def clean(resources: Resources, tenant_id: UUID) -> None:
     async with resources.db.transaction(tenant_id) as session:
         await idempotency.purge(session)
         await sessions.purge(session)
+        days = (await parameters(session)).trash_retention_days
+        await schedule_purge(session, Actor(tenant_id, "system", throttle.NIL, "chot"), days)
     await delete_old_files(resources, tenant_id)
+    await delete_old_exports(resources, tenant_id)
 
 
 async def workspaces(resources: Resources) -> list[UUID]:

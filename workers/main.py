@@ -13,6 +13,7 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from redis.asyncio import ConnectionPool
 
+from app import related
 from app.core import log
 from app.core.jobs import QUEUES, Queue, deserialize, queue_name, serialize
 from app.core.log import logger
@@ -30,6 +31,7 @@ class WorkerProcess:
     """Everything that one worker runs, as tasks of one event loop."""
 
     def __init__(self, resources: Resources, handlers: Mapping[str, Handler] = HANDLERS) -> None:
+        related.register()
         self.resources = resources
         self.runner = Runner(resources, handlers)
         self._tasks: list[asyncio.Task[None]] = []

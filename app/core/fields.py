@@ -241,6 +241,17 @@ def _link(field_: Field, raw: Any) -> str | None:
     return full
 
 
+def _record(field_: Field, raw: Any) -> str | None:
+    """The id of another record; that it exists is for the domain to say."""
+    typed = _as_text(raw).strip()
+    if not typed:
+        return None
+    try:
+        return str(UUID(typed))
+    except ValueError:
+        raise BadValue("id_invalid", f"{field_.vi} không hợp lệ", f"{field_.en} is not an id") from None
+
+
 def _province(field_: Field, raw: Any) -> str | None:
     typed = vn.clean(_as_text(raw))
     if not typed:
@@ -313,6 +324,7 @@ PARSERS: Final[dict[str, Callable[[Field, Any], Any]]] = {
     "email": _email,
     "link": _link,
     "person": _choice,
+    "record": _record,
     "gender": _gender,
     "province": _province,
     "tax_code": _tax_code,

@@ -21,7 +21,7 @@ from app.customers.configuring import name_key, on_field
 from app.customers.errors import AttributeKeyTaken, AttributeNameTaken, ChoiceInUse, TooManyAttributes
 from app.customers.models import DATE_SLOTS, NUMBER_SLOTS, TEXT_SLOTS, Attribute
 from app.customers.queries import MEMBERS
-from app.customers.registry import ASSIGNABLE, BUILT_IN, SYSTEM
+from app.customers.registry import ASSIGNABLE, BUILT_IN, EXTRA, SYSTEM
 
 __all__ = ["CLAIM_REST", "FREE_SLOT", "RENAME_CHOICES", "create", "delete", "get", "key_from", "list_all", "update"]
 
@@ -35,11 +35,11 @@ UNIQUE_TYPES = ("text", "integer", "phone", "email", "link")
 CHOICE_TYPES = ("choice", "choices")
 # Keys that would read as something else in a customer's JSON or in the list's query string.
 RESERVED = frozenset(
-    {field.key for field in BUILT_IN + ASSIGNABLE + SYSTEM}
+    {field.key for field in BUILT_IN + EXTRA + ASSIGNABLE + SYSTEM}
     | MEMBERS.keys()
     | {"q", "sort", "fields", "limit", "cursor", "count"}
 )
-LABELS = frozenset(name_key(label) for field in BUILT_IN + ASSIGNABLE for label in (field.vi, field.en))
+LABELS = frozenset(name_key(label) for field in BUILT_IN + EXTRA + ASSIGNABLE for label in (field.vi, field.en))
 LAST_BUILT_IN = max(field.position for field in BUILT_IN)
 
 

@@ -20,6 +20,7 @@ from app.customers.models import Classification
 from app.identity.access import Requires
 
 CanView = Annotated[Actor, Depends(Requires("customers.view"))]
+CanAdd = Annotated[Actor, Depends(Requires("lists.create"))]
 CanChangeSettings = Annotated[Actor, Depends(Requires("settings.crm"))]
 
 
@@ -40,9 +41,9 @@ def lists_of(kind: Kind, path: str, one: str, many: str) -> APIRouter:
 
     @router.post("", name=f"create_{name}", summary=f"Add a {one}", status_code=201)
     async def create_value(
-        actor: CanChangeSettings, session: Session, response: Response, body: ClassificationIn
+        actor: CanAdd, session: Session, response: Response, body: ClassificationIn
     ) -> ClassificationOut:
-        """Refuses a name that the list has already, whatever its case: `name_taken`."""
+        """Also the “+” of a form. Refuses a name that the list has already, whatever its case: `name_taken`."""
         made = await classifications.create(session, actor, kind, **body.model_dump())
         response.headers["Location"] = f"/api/v1{path}/{made.id}"
         return _shown(response, made)

@@ -1,6 +1,6 @@
-"""The ordered lists that customers are classified by: sources, customer types, relationships."""
+"""The ordered lists that customers are classified by: sources, customer types, relationships, tiers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -21,12 +21,13 @@ from app.customers.models import Classification, Customer
 
 __all__ = ["KINDS", "Kind", "create", "delete", "get", "list_all", "seed", "update"]
 
-Kind = Literal["source", "customer_type", "relationship"]
-KINDS: tuple[Kind, ...] = ("source", "customer_type", "relationship")
+Kind = Literal["source", "customer_type", "relationship", "tier"]
+KINDS: tuple[Kind, ...] = ("source", "customer_type", "relationship", "tier")
 USED_BY = {
     "source": Customer.source_id,
     "customer_type": Customer.customer_type_id,
     "relationship": Customer.relationship_id,
+    "tier": Customer.tier_id,
 }
 
 SEEDS: dict[Kind, tuple[tuple[str, Category | None], ...]] = {
@@ -93,8 +94,9 @@ async def create(
     position: int | None = None,
     active: bool = True,
     category: Category | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Classification:
-    """Adds a value, after the others unless its position is given.
+    """Adds a value, after the others unless its position is given. `details` are the further columns of a tier.
 
     Raises:
         Invalid: a category for anything but a relationship.
@@ -112,7 +114,7 @@ async def create(
         .values(
             tenant_id=tenant_of(session), id=new_id(), kind=kind, name=name, name_key=name_key(name),
             position=position, active=active, category=category or ("other" if kind == "relationship" else None),
-            version=1, created_at=moment, updated_at=moment,
+            version=1, created_at=moment, updated_at=moment, **(details or {}),
         )
         .on_conflict_do_nothing(index_elements=["tenant_id", "kind", "name_key"])
         .returning(Classification)

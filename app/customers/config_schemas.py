@@ -1,6 +1,7 @@
 """What goes in and out of the calls that configure customers: fields, attributes, lists of values."""
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -217,3 +218,203 @@ class MembersOut(BaseModel):
     changed: Annotated[int, Field(description="Customers who were put in or taken out.")]
     unchanged: Annotated[int, Field(description="Customers who were so already.")]
     missing: Annotated[list[UUID], Field(description="Ids of no customer that the caller can see.")]
+
+
+Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", examples=["#2563eb"])]
+
+
+class TagIn(Strict):
+    """A tag to add (nhãn)."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"name": "Quan tâm giá", "color": "#16a34a"}}
+    )
+
+    name: Name
+    color: Annotated[Color | None, Field(description="Chosen for you if absent.")] = None
+
+
+class TagPatch(Strict):
+    """Changes of a tag: absent stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"color": "#dc2626"}})
+
+    name: Name = ABSENT
+    color: Color = ABSENT
+
+
+class TagOut(BaseModel):
+    """A tag and how many customers have it."""
+
+    id: UUID
+    name: str
+    color: str
+    size: int
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class TagPage(BaseModel):
+    """A page of tags."""
+
+    items: list[TagOut]
+    next_cursor: str | None
+    count: int | None
+
+
+class TierCondition(Strict):
+    """Something that a customer must reach."""
+
+    model_config = example({"metric": "contract_value", "at_least": 100000000})
+
+    metric: Annotated[
+        Literal["score", "contract_value", "contracts", "transactions"],
+        Field(
+            description="The score; the value in VND or the number of contracts that are active or finished; the "
+            "number of completed transactions."
+        ),
+    ]
+    at_least: Annotated[int, Field(ge=1, le=10**15)]
+
+
+Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01, description="Discount when buying, in percent.")]
+Benefits = Annotated[str, Field(max_length=5000, description="What else the tier is good for.")]
+Conditions = Annotated[list[TierCondition], Field(max_length=10, description="All of them must hold.")]
+
+
+class TierIn(Strict):
+    """A tier to add (phân cấp khách hàng)."""
+
+    model_config = example(
+        {
+            "name": "Vàng", "discount_percent": 5, "benefits": "Giao hàng miễn phí", "automatic": True,
+            "conditions": [{"metric": "contract_value", "at_least": 100000000}],
+        }
+    )  # fmt: skip
+
+    name: Name
+    position: Annotated[
+        int | None, Field(ge=0, le=100_000, description="The highest tier comes last; after all others if absent.")
+    ] = None
+    active: Annotated[bool, Field(description="Whether people and rules can choose it.")] = True
+    discount_percent: Percent | None = None
+    benefits: Benefits | None = None
+    automatic: Annotated[bool, Field(description="Trạng thái tự động: who fulfils the conditions gets it.")] = False
+    conditions: Conditions = []
+
+
+class TierPatch(Strict):
+    """Changes of a tier: absent stays."""
+
+    model_config = example({"discount_percent": 7.5})
+
+    name: Name = ABSENT
+    position: Position = ABSENT
+    active: bool = ABSENT
+    discount_percent: Percent | None = ABSENT
+    benefits: Benefits | None = ABSENT
+    automatic: bool = ABSENT
+    conditions: Conditions = ABSENT
+
+
+class TierOut(BaseModel):
+    """A tier."""
+
+    id: UUID
+    name: str
+    position: int
+    active: bool
+    discount_percent: float | None
+    benefits: str | None
+    automatic: bool
+    conditions: list[TierCondition]
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class TierPage(BaseModel):
+    """All tiers, in order; there is no further page."""
+
+    items: list[TierOut]
+    next_cursor: str | None
+    count: int
+
+
+def _ascending(values: list[int]) -> list[int]:
+    if any(low >= high for low, high in pairwise(values)):
+        raise wrong(
+            "thresholds_order", "Mỗi mức sao phải cao điểm hơn mức trước", "Each star must ask for more than the last"
+        )
+    return values
+
+
+class ScoreRulesIn(Strict):
+    """The least score of one to five stars."""
+
+    model_config = example({"thresholds": [10, 30, 50, 70, 90]})
+
+    thresholds: Annotated[
+        list[Annotated[int, Field(ge=1, le=10**9)]], Field(min_length=5, max_length=5), AfterValidator(_ascending)
+    ]
+
+
+class ScoreRulesOut(BaseModel):
+    """The rules that stars follow from (xếp hạng tiềm năng)."""
+
+    thresholds: Annotated[list[int], Field(description="The least score of one to five stars.")]
+    version: int
+    job_id: Annotated[UUID | None, Field(description="The job that brings everybody's stars up to date.")]
+
+
+class ScoreEntryOut(BaseModel):
+    """Points, and what they are for."""
+
+    source_kind: Annotated[str, Field(examples=["transaction"], description="group or transaction")]
+    source_id: UUID
+    name: str
+    points: int
+    at: datetime
+
+
+class ScoreOut(BaseModel):
+    """A customer's score and where it comes from."""
+
+    score: int
+    stars: int
+    entries: list[ScoreEntryOut]
+
+
+class RelationshipIn(Strict):
+    """The stage to move a customer to."""
+
+    model_config = example({"relationship": "Tiềm năng"})
+
+    relationship: Annotated[str, Field(min_length=1, max_length=100, description="A value of GET /relationships.")]
+
+
+class StageOut(BaseModel):
+    """A stage and how many customers are in it."""
+
+    key: Category
+    label: Annotated[str, Field(examples=["Quan tâm"])]
+    count: int
+
+
+class StageCount(BaseModel):
+    """A relationship and how many customers have it."""
+
+    id: UUID
+    name: str
+    category: Category | None
+    count: int
+
+
+class StagesOut(BaseModel):
+    """How many customers there are in each stage. The stages add up to `total`."""
+
+    total: int
+    stages: list[StageOut]
+    relationships: Annotated[list[StageCount], Field(description="In the list's order.")]
+    without: Annotated[int, Field(description="Customers without any relationship; they count as `other`.")]

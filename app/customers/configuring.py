@@ -12,10 +12,10 @@ from app.core.actor import Actor
 from app.core.clock import now
 from app.core.errors import AppError, NotFound, Stale
 from app.core.events import record
+from app.core.orm import Base
 from app.core.vietnam import text as vn
-from app.customers.models import Attribute, Classification, CustomerGroup
 
-Row = TypeVar("Row", Attribute, Classification, CustomerGroup)
+Row = TypeVar("Row", bound=Base)
 Refusal = TypeVar("Refusal", bound=AppError)
 
 
@@ -30,20 +30,22 @@ async def lock(session: AsyncSession) -> None:
 async def locked(
     session: AsyncSession, table: type[Row], row_id: UUID, version: int, *conditions: ColumnElement[bool]
 ) -> Row:
-    """The row to change, if it still has this version.
+    """The row to change, of a table of versioned records, if it still has this version.
 
     Raises:
         NotFound, Stale
     """
-    row = await session.scalar(select(table).where(table.id == row_id, *conditions).with_for_update())
+    columns: Any = table
+    row: Any = await session.scalar(select(table).where(columns.id == row_id, *conditions).with_for_update())
     if row is None:
         raise NotFound()
     if row.version != version:
         raise Stale()
-    return row
+    found: Row = row
+    return found
 
 
-async def save(session: AsyncSession, actor: Actor, kind: str, row: Row, values: Mapping[str, Any]) -> bool:
+async def save(session: AsyncSession, actor: Actor, kind: str, row: Any, values: Mapping[str, Any]) -> bool:
     """Writes the values that differ and records them as an event of this kind; False if nothing differed."""
     changes = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     if not changes:

@@ -1,6 +1,10 @@
 """What customers refuse, and why."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from app.core.errors import AppError, Conflict
+from app.core.i18n import Language, language
 
 
 class PhoneTaken(Conflict):
@@ -8,6 +12,43 @@ class PhoneTaken(Conflict):
 
     code = "phone_taken"
     vi, en = "Số điện thoại đã tồn tại", "This phone number already exists"
+
+
+class PhoneInContact(Conflict):
+    """A contact of another customer has this phone. `existing_id` is given when the caller may see that customer."""
+
+    code = "phone_in_contact"
+    vi = "Số điện thoại {phone} đã tồn tại trong liên hệ của khách hàng {customer}/ chủ sở hữu {owner}"
+    en = "The phone {phone} belongs to a contact of the customer {customer}/ owner {owner}"
+
+
+class Duplicate(Conflict):
+    """Another customer has the values of one of the workspace's duplicate keys. `existing_id` is given, and that
+    customer and its owner are named, when the caller may see that customer."""
+
+    code = "duplicate"
+    vi, en = "{label} đã tồn tại", "{label} already exists"
+
+    def __init__(self, *, label: str, existing: tuple[str, str] | None = None, extra: Mapping[str, Any]) -> None:
+        """`existing` is the other customer's name and its owner's."""
+        super().__init__(label=label, extra=extra)
+        self.existing = existing
+
+    def message(self, chosen: Language | None = None) -> str:
+        """The sentence, which names the other customer to whom it may be named."""
+        if self.existing is None:
+            return super().message(chosen)
+        label, (customer, owner) = self.values["label"], self.existing
+        if (chosen or language.get()) == "vi":
+            return f"{label} đã tồn tại trong khách hàng {customer} thuộc chủ sở hữu {owner}"
+        return f"{label} already exists in the customer {customer}, whose owner is {owner}"
+
+
+class MergedInto(AppError):
+    """The customer was merged into the one that `Location` and `merged_into` name: read that one."""
+
+    status, code = 308, "merged"
+    vi, en = "Khách hàng đã được gộp vào khách hàng khác", "The customer was merged into another"
 
 
 class ValueTaken(Conflict):

@@ -20,13 +20,13 @@ from app.customers import registry as registries
 from app.customers.config_schemas import ChoiceOut, FieldOut, Labels
 from app.customers.models import FieldSetting
 from app.customers.queries import SORTABLE
-from app.customers.registry import ASSIGNABLE, BUILT_IN, Registry
+from app.customers.registry import ASSIGNABLE, BUILT_IN, EXTRA, KINDS, Registry
 
 __all__ = ["list_all", "update"]
 
 GENDERS = {"male": ("Nam", "Male"), "female": ("Nữ", "Female"), "other": ("Khác", "Other")}
-BUILT_IN_KEYS = frozenset(field.key for field in BUILT_IN)
-DEFAULTS = {field.key: field for field in BUILT_IN + ASSIGNABLE}
+BUILT_IN_KEYS = frozenset(field.key for field in BUILT_IN + EXTRA)
+DEFAULTS = {field.key: field for field in BUILT_IN + EXTRA + ASSIGNABLE}
 # A customer whom one can neither name nor call is no customer.
 IDENTITY = ("name", "phone")
 
@@ -75,7 +75,7 @@ def shown(registry: Registry, field: Field, version: int) -> FieldOut:
         required=field.required,
         unique=field.unique,
         writable=field.writable,
-        importable=field.writable,
+        importable=field.writable and field.type != "record",
         filterable=stored,
         sortable=field.slot is not None or field.key in SORTABLE,
         choices=_choices(registry, field),
@@ -132,6 +132,8 @@ def _choices(registry: Registry, field: Field) -> list[ChoiceOut] | None:
     vietnamese = language.get() == "vi"
     if field.type == "gender":
         return [ChoiceOut(value=value, label=vi if vietnamese else en) for value, (vi, en) in GENDERS.items()]
+    if field.key == "kind":
+        return [ChoiceOut(value=key, label=vi if vietnamese else en) for key, (vi, en, _) in KINDS.items()]
     if field.type == "province":
         return [ChoiceOut(value=one.name, label=one.name) for one in provinces.ALL]
     if field.type == "person":

@@ -27,19 +27,24 @@ async def list_groups(
     session: Session,
     work: CurrentWork,
     q: Annotated[str | None, Query(max_length=200, description="Part of the name, with or without accents.")] = None,
+    dimension: Annotated[
+        str | None, Query(max_length=100, description="Only the groups of this dimension; empty for those of none.")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> GroupPage:
     """By name, each with the number of its customers; deleted customers do not count."""
     secret = work.resources.settings.secret
-    return await groups.page(session, actor, q=q, limit=limit, cursor=cursor, secret=secret)
+    return await groups.page(
+        session, actor, q=q, limit=limit, cursor=cursor, secret=secret, dimension=dimension
+    )  # fmt: skip
 
 
 @router.post("", summary="Add a group", status_code=201)
 async def create_group(actor: CanManage, session: Session, response: Response, body: GroupIn) -> GroupOut:
     """Without a name: `group_name_required`, “Vui lòng nhập tên nhóm”. The description may be required by the
     workspace's settings."""
-    made = await groups.add_group(session, actor, name=body.name, description=body.description)
+    made = await groups.add_group(session, actor, **body.model_dump())
     response.headers["Location"] = f"/api/v1/groups/{made.id}"
     return _shown(response, made)
 

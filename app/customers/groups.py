@@ -17,7 +17,7 @@ from app.core.errors import NotFound, invalid
 from app.core.events import record, request_id
 from app.core.paging import Pager
 from app.core.vietnam import text as vn
-from app.customers import configuring
+from app.customers import configuring, scoring
 from app.customers import registry as registries
 from app.customers.config_schemas import MembersOut
 from app.customers.configuring import name_key, on_field
@@ -73,15 +73,27 @@ LEAVE = """
 
 
 async def page(
-    session: AsyncSession, actor: Actor, *, q: str | None, limit: int, cursor: str | None, secret: bytes
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    q: str | None,
+    limit: int,
+    cursor: str | None,
+    secret: bytes,
+    dimension: str | None = None,
 ) -> GroupPage:
-    """A page of groups by name, with how many live customers each has; `q` is any part of the name, accents or none."""
-    wanted = vn.fold(q or "")
-    pager = Pager(secret, actor.tenant_id, "groups", wanted)
+    """A page of groups by name, with how many live customers each has; `q` is any part of the name, accents or none;
+    `dimension` leaves those that divide customers by something else out."""
+    wanted, divided_by = vn.fold(q or ""), None if dimension is None else vn.fold(dimension)
+    pager = Pager(secret, actor.tenant_id, "groups", wanted, divided_by)
     position = pager.position(cursor)
     registry = await registries.load(session)
     # The names are in memory already, and only there can they be compared without accents.
-    keyed = ((vn.fold(name), name, group.id) for name, group in registry.groups.items())
+    keyed = (
+        (vn.fold(name), name, group.id)
+        for name, group in registry.groups.items()
+        if divided_by is None or vn.fold(group.dimension or "") == divided_by
+    )
     found = sorted(key for key in keyed if wanted in key[0])
     after = [key for key in found if position is None or (key[0], key[1]) > (position[0], position[1])]
     rows = await _read(session, [key[2] for key in after[:limit]])
@@ -101,7 +113,9 @@ async def get(session: AsyncSession, group_id: UUID) -> GroupOut:
     return rows[0]
 
 
-async def add_group(session: AsyncSession, actor: Actor, *, name: str, description: str) -> GroupOut:
+async def add_group(
+    session: AsyncSession, actor: Actor, *, name: str, description: str, dimension: str | None = None, points: int = 0
+) -> GroupOut:
     """Adds a group as the group screen does: with a description where the workspace wants one.
 
     Raises:
@@ -110,10 +124,21 @@ async def add_group(session: AsyncSession, actor: Actor, *, name: str, descripti
     if not vn.clean(name):
         raise on_field(GroupNameMissing(), "name")
     await _check_description(session, description)
-    return await get(session, (await create_group(session, actor, name=name, description=description)).id)
+    made = await create_group(
+        session, actor, name=name, description=description, dimension=dimension, points=points
+    )  # fmt: skip
+    return await get(session, made.id)
 
 
-async def create_group(session: AsyncSession, actor: Actor, *, name: str, description: str = "") -> CustomerGroup:
+async def create_group(
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    name: str,
+    description: str = "",
+    dimension: str | None = None,
+    points: int = 0,
+) -> CustomerGroup:
     """Adds a group; imports ask for no description.
 
     Raises:
@@ -130,7 +155,8 @@ async def create_group(session: AsyncSession, actor: Actor, *, name: str, descri
         upsert(CustomerGroup)
         .values(
             tenant_id=tenant_of(session), id=new_id(), no=await counters.take(session, "group"), name=name,
-            name_key=name_key(name), description=vn.clean_multiline(description), version=1, created_at=moment,
+            name_key=name_key(name), description=vn.clean_multiline(description),
+            dimension=vn.clean(dimension or "") or None, points=points, version=1, created_at=moment,
             updated_at=moment,
         )
         .on_conflict_do_nothing(index_elements=["tenant_id", "name_key"])
@@ -145,7 +171,7 @@ async def create_group(session: AsyncSession, actor: Actor, *, name: str, descri
 async def update_group(
     session: AsyncSession, actor: Actor, group_id: UUID, given: dict[str, Any], *, version: int
 ) -> GroupOut:
-    """Changes a group's name or description.
+    """Changes a group; of other points its members hear in a job.
 
     Raises:
         NotFound, Stale, GroupNameMissing, GroupDescriptionMissing, GroupNameTaken
@@ -158,10 +184,17 @@ async def update_group(
     if "description" in given:
         values["description"] = vn.clean_multiline(given["description"] or "")
         await _check_description(session, values["description"])
+    if "dimension" in given:
+        values["dimension"] = vn.clean(given["dimension"] or "") or None
+    if "points" in given:
+        values["points"] = given["points"]
     await configuring.lock(session)
     row = await configuring.locked(session, CustomerGroup, group_id, version)
+    points = row.points
     with on_conflict({"customer_group_name_uq": _name_taken}):
         await configuring.save(session, actor, "group.updated", row, values)
+    if row.points != points:
+        await scoring.rescore_later(session, actor, scope="group", of=group_id)
     return await get(session, group_id)
 
 
@@ -174,36 +207,44 @@ async def delete_group(session: AsyncSession, actor: Actor, group_id: UUID, *, v
     """
     await configuring.lock(session)
     row = await configuring.locked(session, CustomerGroup, group_id, version)
+    members: list[UUID] = []
     size = await session.scalar(
         select(func.count())
         .select_from(GroupMember)
         .where(GroupMember.tenant_id == actor.tenant_id, GroupMember.group_id == group_id)
     )
     if size and size > AT_ONCE:
-        await jobs.enqueue(session, actor, FORGET, queue="bulk", args={"no": row.no}, subject_id=group_id)
+        await jobs.enqueue(session, actor, FORGET, queue="bulk", args={"no": row.no, "points": row.points},
+                           subject_id=group_id)  # fmt: skip
     elif size:
-        await session.execute(
+        left = await session.scalars(
             text("""
             UPDATE crm.customer SET group_nos = array_remove(group_nos, :no)
             WHERE tenant_id = :tenant_id AND id IN (
                 SELECT m.customer_id FROM crm.group_member m WHERE m.tenant_id = :tenant_id AND m.group_id = :group_id)
+            RETURNING id
             """),
             {"tenant_id": actor.tenant_id, "no": row.no, "group_id": group_id},
         )
+        members = list(left)
     await session.delete(row)
     await session.flush()
+    if row.points:
+        await scoring.recompute(session, actor, members)
     await record(session, actor, "group.deleted", group_id, data={"name": row.name, "size": size})
 
 
-async def forget(session: AsyncSession, no: int, after: UUID, last: UUID) -> None:
-    """Takes the number of a group that is no more out of the customers with after < id <= last."""
-    await session.execute(
+async def forget(session: AsyncSession, no: int, after: UUID, last: UUID) -> list[UUID]:
+    """Takes the number of a group that is no more out of the customers with after < id <= last, and answers them."""
+    left = await session.scalars(
         text("""
         UPDATE crm.customer SET group_nos = array_remove(group_nos, :no)
         WHERE tenant_id = :tenant_id AND id > :after AND id <= :last AND :no = ANY(group_nos)
+        RETURNING id
         """),
         {"tenant_id": tenant_of(session), "no": no, "after": after, "last": last},
     )
+    return list(left)
 
 
 async def add_members(session: AsyncSession, actor: Actor, group_id: UUID, ids: Sequence[UUID]) -> MembersOut:
@@ -257,6 +298,8 @@ async def _change_members(
     )  # fmt: skip
     statement = MEMBERS.format(visible=visible(sql, actor), member=member, numbers=numbers, kind=kind)
     rows = await (await driver(session)).fetch(statement, *sql.args)
+    if group.points:
+        await scoring.recompute(session, actor, [row["id"] for row in rows if row["changed"]])
     seen, changed = {row["id"] for row in rows}, sum(row["changed"] for row in rows)
     return MembersOut(
         changed=changed, unchanged=len(seen) - changed, missing=[one for one in wanted if one not in seen]
@@ -275,8 +318,8 @@ async def _read(session: AsyncSession, ids: Sequence[UUID]) -> list[GroupOut]:
     found = (rows[one] for one in ids if one in rows)
     return [
         GroupOut(
-            id=row.id, name=row.name, description=row.description, size=sizes.get(row.id, 0),
-            created_at=row.created_at, updated_at=row.updated_at, version=row.version,
+            id=row.id, name=row.name, description=row.description, dimension=row.dimension, points=row.points,
+            size=sizes.get(row.id, 0), created_at=row.created_at, updated_at=row.updated_at, version=row.version,
         )
         for row in found
     ]  # fmt: skip

@@ -102,6 +102,13 @@ class Customer(TenantRow, Versioned, Base):
             text("created_at DESC"),
             postgresql_where=text("stars > 0 AND deleted_at IS NULL"),
         ),
+        Index(
+            "customer_email_ix",
+            "tenant_id",
+            "email",
+            postgresql_where=text("email IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        Index("customer_merged_ix", "tenant_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         *(_slot_index(slot) for slot in SLOTS),
         {"info": TENANT | {"searchable": True}},
     )
@@ -216,6 +223,8 @@ class CustomerGroup(TenantRow, Versioned, Base):
     name: Mapped[str]
     name_key: Mapped[str] = mapped_column(Text, doc="the name in lower case, for uniqueness and imports")
     description: Mapped[str]
+    dimension: Mapped[str | None] = mapped_column(Text, doc="what its groups divide customers by: Độ tuổi, Vùng miền")
+    points: Mapped[int] = mapped_column(Integer, server_default="0", doc="what a member's score gets for it")
 
 
 class GroupMember(Base):
@@ -237,8 +246,71 @@ class GroupMember(Base):
     batch_id: Mapped[UUID | None] = mapped_column(doc="the import or bulk change that added it")
 
 
+class Tag(TenantRow, Versioned, Base):
+    """A tag of customers (nhãn)."""
+
+    __tablename__ = "tag"
+    __table_args__ = (
+        *keys("tag"),
+        UniqueConstraint("tenant_id", "no", name="tag_no_uq"),
+        UniqueConstraint("tenant_id", "name_key", name="tag_name_uq"),
+        {"info": TENANT},
+    )
+
+    no: Mapped[int] = mapped_column(Integer, doc="its number in customer.tag_nos")
+    name: Mapped[str]
+    name_key: Mapped[str]
+    color: Mapped[str] = mapped_column(Text, doc="#rrggbb")
+
+
+class TagMember(Base):
+    """Who has a tag: the truth behind customer.tag_nos."""
+
+    __tablename__ = "tag_member"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "tag_id", "customer_id", name="tag_member_pk"),
+        reference("tag_member", "tag_id", "tag", cascade=True),
+        reference("tag_member", "customer_id", "customer", cascade=True),
+        Index("tag_member_customer_ix", "tenant_id", "customer_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[UUID]
+    tag_id: Mapped[UUID]
+    customer_id: Mapped[UUID]
+    added_at: Mapped[datetime]
+    batch_id: Mapped[UUID | None] = mapped_column(doc="the import or bulk change that added it")
+
+
+class ScoreRule(TenantRow, Versioned, Base):
+    """What a workspace changed about scores; its id is the workspace's."""
+
+    __tablename__ = "score_rule"
+    __table_args__ = (*keys("score_rule"), {"info": TENANT})
+
+    thresholds: Mapped[list[int]] = mapped_column(ARRAY(Integer), doc="the least score of each of the five stars")
+
+
+class ScoreEntry(Base):
+    """Why a customer has points: the ledger whose sum is customer.score."""
+
+    __tablename__ = "score_entry"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "customer_id", "source_kind", "source_id", name="score_entry_pk"),
+        reference("score_entry", "customer_id", "customer", cascade=True),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[UUID]
+    customer_id: Mapped[UUID]
+    source_kind: Mapped[str] = mapped_column(Text, doc="group or transaction")
+    source_id: Mapped[UUID] = mapped_column(doc="the group, or the transaction")
+    points: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime] = mapped_column(doc="since when it counts so much")
+
+
 class Classification(TenantRow, Versioned, Base):
-    """A value of one of the workspace's ordered lists: source, customer type, relationship."""
+    """A value of one of the workspace's ordered lists: source, customer type, relationship, tier."""
 
     __tablename__ = "classification"
     __table_args__ = (
@@ -247,12 +319,19 @@ class Classification(TenantRow, Versioned, Base):
         {"info": TENANT},
     )
 
-    kind: Mapped[str] = mapped_column(Text, doc="source, customer_type or relationship")
+    kind: Mapped[str] = mapped_column(Text, doc="source, customer_type, relationship or tier")
     name: Mapped[str]
     name_key: Mapped[str]
     position: Mapped[int] = mapped_column(Integer)
     category: Mapped[str | None] = mapped_column(Text, doc="what automation knows a relationship by: new, won, lost …")
     active: Mapped[bool] = mapped_column(Boolean)
+    # Of tiers only.
+    discount_percent: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+    benefits: Mapped[str | None]
+    automatic: Mapped[bool] = mapped_column(Boolean, server_default="false", doc="customers get it by its conditions")
+    conditions: Mapped[list[dict[str, Any]]] = mapped_column(
+        JSONB, server_default="[]", doc="[{metric, at_least}]: each must hold"
+    )
 
 
 class Attribute(TenantRow, Versioned, Base):

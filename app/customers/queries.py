@@ -1,7 +1,7 @@
 """Customers as JSON made by PostgreSQL, and the list: found through the search door, read by id."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,15 +10,20 @@ import asyncpg
 import msgspec
 
 from app.core.actor import Actor
-from app.core.errors import NotFound, invalid
+from app.core.errors import AppError, NotFound, invalid
 from app.core.paging import Pager
 from app.core.vietnam import provinces
 from app.core.vietnam import text as vn
+from app.customers.entity import CAP, CUSTOMERS
+from app.customers.errors import MergedInto
+from app.customers.filterable import CustomerFields, conditions
 from app.customers.registry import Registry
 from app.customers.search_box import as_written, search_box
-from app.customers.simple_filters import simple_filter
+from app.customers.simple_filters import simple_nodes
 from app.customers.visibility import visible
-from app.filters.search import Door, Entity, Part, Sql, Wanted, door
+from app.filters.nodes import ROOT, Branch, Leaf
+from app.filters.search import Door, Part, Sql, Wanted, door
+from app.filters.tree import Node, is_everybody
 
 PROVINCES = msgspec.json.encode({one.code: one.name for one in provinces.ALL}).decode().replace("'", "''")
 
@@ -56,9 +61,33 @@ MEMBERS: dict[str, str] = {
     "groups": """CASE WHEN c.group_nos = '{}' THEN '[]'::json ELSE (
         SELECT coalesce(json_agg(json_build_object('id', g.id, 'name', g.name) ORDER BY g.name), '[]'::json)
         FROM crm.customer_group g WHERE g.tenant_id = $1 AND g.no = ANY(c.group_nos)) END""",
+    "tags": """CASE WHEN c.tag_nos = '{}' THEN '[]'::json ELSE (
+        SELECT coalesce(json_agg(json_build_object('id', g.id, 'name', g.name, 'color', g.color) ORDER BY g.name),
+                        '[]'::json)
+        FROM crm.tag g WHERE g.tenant_id = $1 AND g.no = ANY(c.tag_nos)) END""",
+    "tier": _label("tier"),
+    "tier_fixed": "c.tier_fixed",
+    "score": "c.score",
+    "stars": "c.stars",
     # Values of deleted attributes stay in the record, unseen; the keys are read once a statement, not once a row.
     "attributes": """c.attributes - coalesce((
         SELECT array_agg(d.key) FROM crm.attribute d WHERE d.tenant_id = $1 AND d.deleted_at IS NOT NULL), '{}')""",
+    "kind": "c.kind",
+    "fax": "c.fax",
+    "registered_address": "c.registered_address",
+    "office_address": "c.office_address",
+    "country": "c.country",
+    "district": "c.district",
+    "ward": "c.ward",
+    "website": "c.website",
+    "founded_on": "c.founded_on",
+    "referrer": "c.referrer_id",
+    "referrer_name": """CASE WHEN c.referrer_id IS NOT NULL THEN (
+        SELECT r.name FROM crm.customer r WHERE r.tenant_id = $1 AND r.id = c.referrer_id)
+        WHEN c.referrer_user_id IS NOT NULL THEN (
+        SELECT u.full_name FROM crm.app_user u WHERE u.tenant_id = $1 AND u.id = c.referrer_user_id) END""",
+    "referrer_user": """CASE WHEN c.referrer_user_id IS NOT NULL THEN (
+        SELECT u.username FROM crm.app_user u WHERE u.tenant_id = $1 AND u.id = c.referrer_user_id) END""",
     "created_at": "c.created_at",
     "updated_at": "c.updated_at",
     "version": "c.version",
@@ -66,11 +95,13 @@ MEMBERS: dict[str, str] = {
 JOINS = {
     "owner": "LEFT JOIN crm.app_user owner ON owner.tenant_id = $1 AND owner.id = c.owner_id",
 }
-CUSTOMERS = Entity("crm.customer", words="crm.customer_search")
 # A word of its own is most often a common one, and then these newest customers hold a page of it.
 STEPS = 3_000
-SORTABLE = ("created_at", "updated_at", "name", "code", "birthday")
-CAP = 10_001
+# With so few among them, a longer walk costs no more than finding all.
+FEW = 4
+# How often a customer may have been merged on; a redirect follows them all.
+MERGES = 20
+SORTABLE = ("created_at", "updated_at", "name", "code", "birthday", "score", "stars")
 
 
 @dataclass(frozen=True)
@@ -79,11 +110,44 @@ class Ask:
 
     q: str | None = None
     filters: tuple[tuple[str, str], ...] = ()
+    tree: Node | None = None
     sort: str = "-created_at"
     fields: tuple[str, ...] = ()
     limit: int = 50
     cursor: str | None = None
     count: str = "none"
+
+
+def members(names: Iterable[str]) -> tuple[str, ...]:
+    """The members that a caller asked for.
+
+    Raises:
+        Invalid: one that a customer does not have.
+    """
+    wanted = tuple(stripped for name in names if (stripped := name.strip()))
+    for name in wanted:
+        if name not in MEMBERS:
+            raise invalid("fields", "field_unknown", f"Không có trường {name[:80]}", f"There is no member {name[:80]}")
+    return wanted
+
+
+def sort_key(registry: Registry | None, name: str) -> str:
+    """The expression that a list is sorted by.
+
+    Raises:
+        Invalid: a field that no list is sorted by.
+    """
+    if name in ("created_at", "updated_at", "code", "score", "stars"):
+        return f"c.{name}"
+    if name == "name":
+        return 'lower(c.name) COLLATE "C"'
+    if name == "birthday":
+        return "coalesce(c.birthday, '0001-01-01'::date)"
+    field = registry.get(name) if registry else None
+    if field is None or not field.slot:
+        raise invalid("sort", "sort_unknown", "Không sắp xếp được theo trường này", "This field cannot be sorted by")
+    lowest = {"t": "''", "n": "'-Infinity'::numeric", "d": "'0001-01-01T00:00:00Z'::timestamptz"}[field.slot[0]]
+    return f"coalesce(c.{field.slot}, {lowest})" + (' COLLATE "C"' if field.slot[0] == "t" else "")
 
 
 async def get_json(raw: asyncpg.Connection, actor: Actor, customer_id: UUID) -> tuple[bytes, int]:
@@ -98,13 +162,37 @@ async def get_json(raw: asyncpg.Connection, actor: Actor, customer_id: UUID) -> 
         f"SELECT c.version AS v, {_json(tuple(MEMBERS))} AS body {_from()} WHERE {where}", *sql.args
     )
     if row is None:
-        raise NotFound()
+        raise await _missing(raw, actor, customer_id)
     return row["body"].encode(), row["v"]
+
+
+async def _missing(raw: asyncpg.Connection, actor: Actor, customer_id: UUID) -> AppError:
+    """Why there is no such customer: it may live on in another, if the caller may see that one.
+
+    The answer is a redirect and not the other customer's record: a client that keeps records by the id it asked for
+    would have two of one. Nobody may store it, because a merge can be undone; whoever follows it must do so anew.
+    """
+    sql, alive = Sql(actor.tenant_id), None
+    own, seen = sql.arg(customer_id), visible(sql, actor)
+    for _ in range(MERGES):
+        alive = await raw.fetchrow(
+            f"SELECT c.id, c.deleted_at IS NULL AND ({seen}) AS found FROM crm.customer c JOIN crm.customer old "
+            f"ON old.tenant_id = $1 AND old.merged_into = c.id WHERE c.tenant_id = $1 AND old.id = {own}::uuid "
+            "AND old.deleted_at IS NOT NULL",
+            *sql.args,
+        )
+        if alive is None or alive["found"]:
+            break
+        sql.args[1] = alive["id"]
+    if alive is None or not alive["found"]:
+        return NotFound()
+    headers = {"Location": f"/api/v1/customers/{alive['id']}", "Cache-Control": "no-store"}
+    return MergedInto(headers=headers, extra={"merged_into": str(alive["id"])})
 
 
 async def list_json(raw: asyncpg.Connection, actor: Actor, registry: Registry | None, ask: Ask, secret: bytes) -> bytes:
     """A page of customers as JSON: {items, next_cursor, count}."""
-    pager = Pager(secret, actor.tenant_id, actor.id, ask.q, ask.filters, ask.sort)
+    pager = Pager(secret, actor.tenant_id, actor.id, ask.q, ask.filters, ask.sort, repr(ask.tree))
     position = pager.position(ask.cursor)
     plan = _Plan(actor, registry, ask)
     if plan.needs_door or ask.count != "none":
@@ -137,10 +225,13 @@ class _Plan:
 
     def __init__(self, actor: Actor, registry: Registry | None, ask: Ask) -> None:
         self.actor, self.registry, self.ask = actor, registry, ask
-        self.needs_door = bool(ask.q and ask.q.strip()) or bool(ask.filters) or ask.sort.lstrip("-") != "created_at"
+        self.node = _node(actor, registry, ask)
+        sorted_else = ask.sort.lstrip("-") != "created_at"
+        self.needs_door = bool(ask.q and ask.q.strip()) or self.node is not None or sorted_else
         self.down = ask.sort.startswith("-")
         self.words = vn.words(ask.q or "")
-        self.key = self._sort_key(ask.sort.lstrip("-"))
+        self.said = (ask.q or "").strip() or _name_in(self.node)
+        self.key = sort_key(registry, ask.sort.lstrip("-"))
 
     async def page(self, found: Door, position: list[Any] | None) -> list[Any]:
         """One row more than the page, so that the caller sees whether another follows."""
@@ -157,13 +248,25 @@ class _Plan:
     async def _tier(self, found: Door, tier: int, after: list[Any] | None, limit: int) -> list[Any]:
         way = "DESC" if self.down else "ASC"
         part = Part([str(tier), self.key], f"{self.key} {way}, c.id {way}", limit)
-        if len(self.words) == 1 and len(self._tiers()) == 1 and self.key == "c.created_at":
-            sql, wanted = self._wanted(tier, after)
-            if wanted.match:
+        if self._worth_a_walk():
+            sql, wanted = self._wanted(tier, after, one_by_one=True)
+            if wanted.match or wanted.tested:
                 rows = await found.walk(CUSTOMERS, sql, wanted, part, steps=STEPS)
+                if len(rows) < limit and len(rows) >= FEW and not wanted.match:
+                    # So many of the newest that a page of them cannot be far.
+                    rows = await found.walk(CUSTOMERS, sql, wanted, part, steps=2 * STEPS * limit // len(rows))
                 if len(rows) == limit:
                     return rows
+                if self.node is not None and not _is_one_equality(self.node):
+                    # Too few for the walk to go on: the planner, who takes a rare combination for a common one, is kept
+                    # from walking by an order that no index has.
+                    part = replace(part, order=f"{self.key} + interval '0' {way}, c.id {way}")
         return await found.page(CUSTOMERS, *self._wanted(tier, after), part)
+
+    def _worth_a_walk(self) -> bool:
+        """Whether the newest customers may hold a page: of a word of its own, or of a filter."""
+        alone = len(self.words) == 1 and len(self._tiers()) == 1
+        return self.key == "c.created_at" and (alone if self.ask.q else self.node is not None)
 
     async def count(self, found: Door) -> int | None:
         """The count that was asked for."""
@@ -176,36 +279,23 @@ class _Plan:
 
     def _tiers(self) -> tuple[int, ...]:
         """Names written with accents come first where the search was."""
-        return (0, 1) if self.ask.q and vn.has_accents(self.ask.q) else (0,)
+        return (0, 1) if vn.has_accents(self.said) else (0,)
 
-    def _wanted(self, tier: int | None, after: list[Any] | None) -> tuple[Sql, Wanted]:
+    def _wanted(self, tier: int | None, after: list[Any] | None, *, one_by_one: bool = False) -> tuple[Sql, Wanted]:
         """The predicates of one statement, with its arguments."""
         sql = Sql(self.actor.tenant_id)
-        where = ["c.deleted_at IS NULL"]
-        where += [simple_filter(sql, self.registry, key, value) for key, value in self.ask.filters]
+        where, tested = ["c.deleted_at IS NULL"], list[str]()
+        if self.node is not None and self.registry is not None:
+            fields = CustomerFields(self.registry, self.actor)
+            where, tested = conditions(sql, fields, self.node, one_by_one=one_by_one)
         q, match = (self.ask.q or "").strip(), ""
         if q:
             found, match = search_box(sql, q, self.words)
             where += [found] if found else []
-        if q and len(self._tiers()) == 2 and tier is not None:
-            accented = as_written(sql, q)
-            where.append(accented if tier == 0 else f"NOT ({accented})")
-        return sql, Wanted(visible(sql, self.actor), [*where, *self._after(sql, after)], match)
-
-    def _sort_key(self, name: str) -> str:
-        if name in ("created_at", "updated_at", "code"):
-            return f"c.{name}"
-        if name == "name":
-            return 'lower(c.name) COLLATE "C"'
-        if name == "birthday":
-            return "coalesce(c.birthday, '0001-01-01'::date)"
-        field = self.registry.get(name) if self.registry else None
-        if field is None or not field.slot:
-            raise invalid(
-                "sort", "sort_unknown", "Không sắp xếp được theo trường này", "This field cannot be sorted by"
-            )
-        lowest = {"t": "''", "n": "'-Infinity'::numeric", "d": "'0001-01-01T00:00:00Z'::timestamptz"}[field.slot[0]]
-        return f"coalesce(c.{field.slot}, {lowest})" + (' COLLATE "C"' if field.slot[0] == "t" else "")
+        if len(self._tiers()) == 2 and tier is not None:
+            accented = as_written(sql, self.said)
+            tested.append(accented if tier == 0 else f"NOT ({accented})")
+        return sql, Wanted(visible(sql, self.actor), [*where, *self._after(sql, after)], match, tested)
 
     def _after(self, sql: Sql, position: list[Any] | None) -> list[str]:
         if position is None:
@@ -215,6 +305,28 @@ class _Plan:
         return [
             f"({self.key}, c.id) {sign} ({sql.arg(str(position[1]))}::text::{kind}, {sql.arg(UUID(position[2]))}::uuid)"
         ]
+
+
+def _node(actor: Actor, registry: Registry | None, ask: Ask) -> Node | None:
+    """The filters of the query string and the tree as one; None where neither sets a condition."""
+    if registry is None:
+        return None
+    nodes = simple_nodes(CustomerFields(registry, actor), ask.filters)
+    nodes += [ask.tree] if ask.tree is not None and not is_everybody(ask.tree) else []
+    return nodes[0] if len(nodes) == 1 else Branch("and", tuple(nodes), ROOT) if nodes else None
+
+
+def _is_one_equality(node: Node) -> bool:
+    """Whether the planner can be trusted: of one column's values it keeps statistics."""
+    return isinstance(node, Leaf) and node.op == "eq"
+
+
+def _name_in(node: Node | None) -> str:
+    """The name that a filter looks for, whose accents then rank."""
+    if isinstance(node, Branch) and node.word == "and":
+        return next(filter(None, map(_name_in, node.nodes)), "")
+    named = isinstance(node, Leaf) and node.field == "name" and node.op in ("contains", "starts_with")
+    return node.value if named and isinstance(node, Leaf) and isinstance(node.value, str) else ""
 
 
 async def _newest(
@@ -283,6 +395,8 @@ def _kind_of_key(key: str) -> str:
         return "timestamptz"
     if "numeric" in key:
         return "numeric"
+    if key in ("c.score", "c.stars"):
+        return "integer"
     return "date" if "::date" in key else "text"
 
 

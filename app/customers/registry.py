@@ -17,7 +17,9 @@ from app.core.configuration import PerWorkspace
 from app.core.db import Database
 from app.core.fields import Field
 from app.core.vietnam import text as vn
-from app.customers.models import Attribute, Classification, CustomerGroup, FieldSetting
+from app.customers import duplicate_keys
+from app.customers.duplicate_keys import DuplicateKey
+from app.customers.models import Attribute, Classification, CustomerGroup, FieldSetting, Tag
 from app.identity.models import User
 
 BUILT_IN: tuple[Field, ...] = (
@@ -55,6 +57,49 @@ BUILT_IN: tuple[Field, ...] = (
           aliases=("ghi chu", "mô tả", "nội dung", "notes", "comment", "diễn giải", "gc")),
 )  # fmt: skip
 
+KINDS = {
+    "lead": ("Khách hàng tiềm năng", "Lead", ("tiềm năng", "đầu mối")),
+    "individual": ("Cá nhân", "Individual", ("contact", "khách hàng cá nhân", "person")),
+    "company": ("Công ty", "Company", ("account", "doanh nghiệp", "tổ chức", "khách hàng doanh nghiệp")),
+}
+
+
+def _kind() -> Field:
+    """A lead, a person or a company, under any of its names."""
+    field = Field(
+        "kind", "Kiểu khách hàng", "Kind", "choice", 80, column="kind",
+        aliases=("kiểu", "kiểu kh", "đối tượng khách hàng", "customer kind"),
+    ).with_choices(tuple(KINDS))  # fmt: skip
+    for kind, (vi, en, others) in KINDS.items():
+        for name in (vi, en, *others):
+            field.choice_keys[name.casefold()] = field.choice_keys[vn.fold(name)] = kind
+    return field
+
+
+# Further fields of every workspace, after the 13. A workspace that gives one its place in the form or requires it gets
+# it in the import's template too.
+EXTRA: tuple[Field, ...] = (
+    _kind(),
+    Field("fax", "Số fax", "Fax", "phone", 81, column="fax", aliases=("fax", "fax number")),
+    Field("registered_address", "Địa chỉ đăng ký kinh doanh", "Registered address", "text", 82,
+          column="registered_address", max_length=1000,
+          aliases=("địa chỉ đkkd", "đc đkkd", "địa chỉ đăng ký", "trụ sở", "địa chỉ trụ sở")),
+    Field("office_address", "Địa chỉ văn phòng", "Office address", "text", 83, column="office_address",
+          max_length=1000, aliases=("văn phòng", "địa chỉ vp", "đc văn phòng", "văn phòng giao dịch")),
+    Field("country", "Quốc gia", "Country", "text", 84, column="country", aliases=("nước", "nation")),
+    Field("district", "Quận/Huyện", "District", "text", 85, column="district",
+          aliases=("quận", "huyện", "quận huyện", "thị xã")),
+    Field("ward", "Phường/Xã", "Ward", "text", 86, column="ward", aliases=("phường", "xã", "phường xã", "thị trấn")),
+    Field("website", "Website", "Website", "link", 87, column="website",
+          aliases=("trang web", "web", "url", "homepage")),
+    Field("founded_on", "Ngày thành lập", "Founding day", "date", 88, column="founded_on",
+          aliases=("ngày lập", "thành lập ngày", "founded", "date founded")),
+    # A customer or an employee, never both.
+    Field("referrer", "Khách hàng giới thiệu", "Referring customer", "record", 89, column="referrer_id"),
+    Field("referrer_user", "Nhân viên giới thiệu", "Referring employee", "person", 90, column="referrer_user_id",
+          aliases=("nv giới thiệu", "người giới thiệu là nhân viên")),
+)  # fmt: skip
+
 ASSIGNABLE: tuple[Field, ...] = (
     Field("relationship", "Mối quan hệ", "Relationship", "choice", 101, column="relationship_id",
           aliases=("mqh", "trạng thái", "tình trạng", "status", "giai đoạn")),
@@ -63,12 +108,17 @@ ASSIGNABLE: tuple[Field, ...] = (
                    "nhân viên", "nhân viên kinh doanh", "nvkd", "phụ trách", "assigned to", "account owner")),
     Field("groups", "Nhóm khách hàng", "Groups", "choices", 103, column="group_nos",
           aliases=("nhóm", "nhóm kh", "tập khách hàng", "group", "tệp khách hàng", "tệp")),
+    Field("tags", "Nhãn", "Tags", "choices", 104, column="tag_nos", aliases=("thẻ", "nhãn dán", "tag", "labels")),
+    Field("tier", "Phân cấp khách hàng", "Tier", "choice", 105, column="tier_id",
+          aliases=("phân cấp", "cấp khách hàng", "hạng khách hàng", "hạng", "level", "rank")),
 )  # fmt: skip
 
 SYSTEM: tuple[Field, ...] = (
     Field("id", "Mã định danh", "Id", "text", 200, writable=False, column="id"),
     Field("code", "Mã khách hàng", "Code", "text", 201, unique=True, writable=False, column="code",
           aliases=("mã kh", "mã", "customer code")),
+    Field("score", "Điểm tiềm năng", "Score", "integer", 206, writable=False, column="score"),
+    Field("stars", "Xếp hạng tiềm năng (sao)", "Stars", "integer", 207, writable=False, column="stars"),
     Field("created_at", "Ngày tạo", "Created", "datetime", 202, writable=False, column="created_at"),
     Field("updated_at", "Ngày cập nhật", "Updated", "datetime", 203, writable=False, column="updated_at"),
     Field("version", "Phiên bản", "Version", "integer", 204, writable=False, column="version"),
@@ -77,11 +127,13 @@ SYSTEM: tuple[Field, ...] = (
 
 @dataclass(frozen=True)
 class Group:
-    """A group as imports and lists need it."""
+    """A group or a tag as imports and lists need it."""
 
     id: UUID
     no: int
     name: str
+    points: int = 0
+    dimension: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +141,7 @@ class Registry:
     """All fields of a workspace's customers, in order, and the ids behind the names of its lists.
 
     `owners` and `names` are the user names and full names of active people; `versions` those of fields that were
-    changed (an unchanged one has version 1).
+    changed (an unchanged one has version 1); `categories` those of relationships by their names.
     """
 
     fields: dict[str, Field]
@@ -98,7 +150,10 @@ class Registry:
     owners: dict[UUID, str]
     first_relationship: str | None
     names: dict[UUID, str] = dataclass_field(default_factory=dict)
+    tags: dict[str, Group] = dataclass_field(default_factory=dict)
+    categories: dict[str, str] = dataclass_field(default_factory=dict)
     versions: dict[str, int] = dataclass_field(default_factory=dict)
+    duplicate_keys: tuple[DuplicateKey, ...] = duplicate_keys.DEFAULT
 
     def get(self, key: str) -> Field | None:
         """A field by its key; an attribute also by its bare key where no built-in field has it."""
@@ -107,7 +162,13 @@ class Registry:
     @cached_property
     def importable(self) -> list[Field]:
         """The fields that a file's columns can be mapped to, in the order of the template."""
-        return [field for field in self.fields.values() if field.writable]
+        return [field for field in self.fields.values() if field.writable and field.type != "record"]
+
+    @cached_property
+    def in_template(self) -> list[Field]:
+        """Those that the import's template has: not the further fields that the workspace never gave a place."""
+        further = {field.key for field in EXTRA} - self.versions.keys()
+        return [field for field in self.importable if field.key not in further]
 
     @cached_property
     def attributes(self) -> list[Field]:
@@ -145,13 +206,14 @@ async def _build(session: AsyncSession, _version: int) -> Registry:
     in_order = select(Classification).order_by(Classification.kind, Classification.position, Classification.id)
     lists = list(await session.scalars(in_order))
     groups = list(await session.scalars(select(CustomerGroup)))
+    tags = list(await session.scalars(select(Tag)))
     people = list(await session.scalars(select(User).where(User.active)))
     live = select(Attribute).where(Attribute.deleted_at.is_(None)).order_by(Attribute.position, Attribute.id)
     attributes = list(await session.scalars(live))
     settings = {row.key: row for row in await session.scalars(select(FieldSetting))}
     ids = {
         kind: {row.name: row.id for row in lists if row.kind == kind}
-        for kind in ("source", "customer_type", "relationship")
+        for kind in ("source", "customer_type", "relationship", "tier")
     }
     versions = {row.key: row.version for row in settings.values()}
     versions |= {f"attributes.{row.key}": row.version for row in attributes}
@@ -165,19 +227,24 @@ async def _build(session: AsyncSession, _version: int) -> Registry:
             return field.with_choices(active[field.key])
         if field.key == "groups":
             return field.with_choices(tuple(group.name for group in groups))
-        return replace(field, choice_keys=_people(people)) if field.key == "owner" else field
+        if field.key == "tags":
+            return field.with_choices(tuple(tag.name for tag in tags))
+        return replace(field, choice_keys=_people(people)) if field.type == "person" else field
 
-    fields = [complete(field) for field in BUILT_IN + ASSIGNABLE + SYSTEM]
+    fields = [complete(field) for field in BUILT_IN + EXTRA + ASSIGNABLE + SYSTEM]
     fields += [attribute_field(row, people) for row in attributes]
     fields.sort(key=lambda field: (field.position, field.key))
     return Registry(
         fields={field.key: field for field in fields},
         ids=ids,
-        groups={row.name: Group(row.id, row.no, row.name) for row in groups},
+        groups={row.name: Group(row.id, row.no, row.name, row.points, row.dimension) for row in groups},
+        tags={row.name: Group(row.id, row.no, row.name) for row in tags},
+        categories={row.name: row.category for row in lists if row.category is not None},
         owners={person.id: person.username for person in people},
         first_relationship=next(iter(active["relationship"]), None),
         names={person.id: person.full_name for person in people},
         versions=versions,
+        duplicate_keys=await duplicate_keys.load(session),
     )
 
 

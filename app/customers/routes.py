@@ -1,6 +1,6 @@
 """Customers over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -8,22 +8,30 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.actor import Actor
 from app.core.db import driver
-from app.core.errors import invalid
 from app.core.etag import IfMatch
 from app.core.paging import Count, Cursor, Limit
 from app.core.work import CurrentWork, Route, Session
 from app.customers import queries, registry, service, timeline
-from app.customers.queries import MEMBERS, Ask
+from app.customers.lookup import LookupOut, look_up
+from app.customers.queries import Ask
 from app.customers.schemas import CustomerIn, CustomerOut, CustomerPage, CustomerPatch, EventPage
 from app.identity.access import Requires
 
 CanView = Annotated[Actor, Depends(Requires("customers.view"))]
 CanRead = Annotated[Actor, Depends(Requires("customers.view", reading=True))]
+CanLookUp = Annotated[Actor, Depends(Requires("customers.lookup", reading=True))]
 CanCreate = Annotated[Actor, Depends(Requires("customers.create"))]
 CanEdit = Annotated[Actor, Depends(Requires("customers.edit"))]
 CanDelete = Annotated[Actor, Depends(Requires("customers.delete"))]
 
 router = APIRouter(prefix="/customers", tags=["customers"], route_class=Route)
+MERGED: dict[int | str, dict[str, Any]] = {
+    308: {
+        "description": "It was merged into the customer that Location names; not to be stored, a merge can be undone",
+        "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 OWN_PARAMETERS = frozenset(("q", "sort", "fields", "limit", "cursor", "count"))
 
 
@@ -45,7 +53,8 @@ async def list_customers(
     """Newest first unless sorted otherwise. Any field is also a filter: `source=Facebook`,
     `birthday__from=1990-01-01`, `attributes.han_muc__to=5000000`; an empty value finds what has none."""
     filters = tuple((key, value) for key, value in request.query_params.multi_items() if key not in OWN_PARAMETERS)
-    ask = Ask(q, filters[:20], sort, _members(fields), limit, cursor, count)
+    members = queries.members((fields or "").split(","))
+    ask = Ask(q, filters[:20], None, sort, members, limit, cursor, count)
     plain = not filters and sort.lstrip("-") == "created_at"
     known = None if plain else await registry.load_reading(work.reader, work.db, actor.tenant_id)
     return _json(await queries.list_json(work.reader, actor, known, ask, work.resources.settings.secret))
@@ -58,7 +67,19 @@ async def create_customer(actor: CanCreate, session: Session, body: CustomerIn) 
     return await _one(await driver(session), actor, customer_id, status=201)
 
 
-@router.get("/{customer_id}", summary="Read a customer", response_model=CustomerOut)
+@router.get("/lookup", summary="Look up customers of all owners")
+async def lookup_customers(
+    actor: CanLookUp,
+    work: CurrentWork,
+    q: Annotated[str, Query(max_length=200, description="Phone, code, name, e-mail or tax code.")] = "",
+) -> LookupOut:
+    """For whoever answers a call: at most 20 customers of the whole workspace, each with no more than its code, name,
+    owner and business addresses where the caller may not see it. Says when a phone is a contact's, and what to add
+    when nobody is found."""
+    return await look_up(work.reader, actor, q)
+
+
+@router.get("/{customer_id}", summary="Read a customer", response_model=CustomerOut, responses=MERGED)
 async def get_customer(actor: CanRead, work: CurrentWork, customer_id: UUID) -> Response:
     """A customer that the caller may not see answers as one that does not exist."""
     return await _one(work.reader, actor, customer_id)
@@ -93,14 +114,6 @@ async def list_customer_events(
     return await timeline.page(
         session, actor, customer_id, kind=type, limit=limit, cursor=cursor, secret=work.resources.settings.secret
     )
-
-
-def _members(fields: str | None) -> tuple[str, ...]:
-    wanted = tuple(name.strip() for name in (fields or "").split(",") if name.strip())
-    for name in wanted:
-        if name not in MEMBERS:
-            raise invalid("fields", "field_unknown", f"Không có trường {name[:80]}", f"There is no member {name[:80]}")
-    return wanted
 
 
 async def _one(raw: asyncpg.Connection, actor: Actor, customer_id: UUID, status: int = 200) -> Response:

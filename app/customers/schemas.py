@@ -43,6 +43,25 @@ class CustomerIn(BaseModel):
     relationship: Annotated[Typed, Field(description="A value of GET /relationships; the first one if absent.")] = None
     owner: Annotated[Typed, Field(description="Username or id of who is in charge.")] = None
     groups: Annotated[list[str] | None, Field(max_length=200, description="Names of groups.")] = None
+    tags: Annotated[
+        list[str] | None, Field(max_length=200, description="Names of tags; a new one is added to the tags.")
+    ] = None
+    tier: Annotated[
+        Typed, Field(description="A value of GET /tiers, kept against the rules; null lets the rules choose.")
+    ] = None
+    kind: Annotated[Typed, Field(description="lead, individual or company; individual if absent.")] = None
+    fax: Typed = None
+    registered_address: Typed = None
+    office_address: Typed = None
+    country: Typed = None
+    district: Annotated[Typed, Field(description="Districts ended in 2025; kept as typed.")] = None
+    ward: Typed = None
+    website: Typed = None
+    founded_on: Annotated[Typed, Field(description="yyyy-mm-dd or dd/mm/yyyy")] = None
+    referrer: Annotated[
+        Typed, Field(description="Id or code of the customer who referred this one; not beside referrer_user.")
+    ] = None
+    referrer_user: Annotated[Typed, Field(description="Username or id of the employee who referred this one.")] = None
     attributes: AttributeValues = {}
 
 
@@ -57,6 +76,14 @@ class GroupRef(BaseModel):
 
     id: UUID
     name: str
+
+
+class TagRef(BaseModel):
+    """A tag that a customer has."""
+
+    id: UUID
+    name: str
+    color: str
 
 
 class CustomerOut(BaseModel):
@@ -85,7 +112,24 @@ class CustomerOut(BaseModel):
     owner: str | None
     owner_name: str | None
     groups: list[GroupRef]
+    tags: list[TagRef]
+    tier: str | None
+    tier_fixed: Annotated[bool, Field(description="Chosen by hand: no rule moves it.")]
+    score: Annotated[int, Field(description="Points of its groups and of its completed transactions.")]
+    stars: Annotated[int, Field(ge=0, le=5, description="By the workspace's thresholds.")]
     attributes: dict[str, Value]
+    kind: Annotated[str, Field(description="lead, individual or company", examples=["individual"])]
+    fax: str | None
+    registered_address: str | None
+    office_address: str | None
+    country: str | None
+    district: str | None
+    ward: str | None
+    website: str | None
+    founded_on: date | None
+    referrer: Annotated[UUID | None, Field(description="Id of the customer who referred this one.")]
+    referrer_name: Annotated[str | None, Field(description="Who referred it, customer or employee.")]
+    referrer_user: Annotated[str | None, Field(description="Username of the employee who referred it.")]
     created_at: datetime
     updated_at: datetime
     version: int
@@ -104,6 +148,33 @@ class CustomerPage(BaseModel):
     """A page of customers. `count` is there when it was asked for."""
 
     items: list[CustomerOut | CustomerSparse]
+    next_cursor: str | None
+    count: int | None
+
+
+class TrashOut(BaseModel):
+    """A deleted customer."""
+
+    id: UUID
+    code: str
+    name: str
+    phone: str | None
+    email: str | None
+    owner_id: UUID | None
+    owner_name: str | None
+    created_at: datetime
+    deleted_at: datetime
+    deleted_by: UUID | None
+    deleted_by_name: str | None
+    deleted_reason: Annotated[str, Field(description="`trash`, or `merge`: it lives on in `merged_into`.")]
+    merged_into: UUID | None
+    version: int
+
+
+class TrashPage(BaseModel):
+    """A page of the trash. `count` is there when it was asked for."""
+
+    items: list[TrashOut]
     next_cursor: str | None
     count: int | None
 
@@ -133,6 +204,8 @@ class EventPage(BaseModel):
 
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
+Dimension = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+Points = Annotated[int, Field(ge=-10_000, le=10_000)]
 
 
 class GroupIn(BaseModel):
@@ -142,6 +215,8 @@ class GroupIn(BaseModel):
 
     name: Name = ""
     description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    dimension: Annotated[Dimension | None, Field(description="What the group divides customers by.")] = None
+    points: Annotated[Points, Field(description="What each member's score gets for it.")] = 0
 
 
 class GroupPatch(BaseModel):
@@ -151,6 +226,8 @@ class GroupPatch(BaseModel):
 
     name: Name | None = None
     description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] | None = None
+    dimension: Dimension | None = None
+    points: Points = 0
 
 
 class GroupOut(BaseModel):
@@ -159,6 +236,8 @@ class GroupOut(BaseModel):
     id: UUID
     name: str
     description: str
+    dimension: Annotated[str | None, Field(examples=["Vùng miền"], description="What it divides customers by.")]
+    points: Annotated[int, Field(description="What each member's score gets for it.")]
     size: int
     created_at: datetime
     updated_at: datetime

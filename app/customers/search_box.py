@@ -54,9 +54,9 @@ def _by_phone(sql: Sql, q: str) -> list[str]:
         return []
     parts = []
     if forms.e164:
-        parts.append(_by_tail(f"= {sql.arg(phone.national(forms.e164)[::-1])}"))
+        parts += _by_tail(f"= {sql.arg(phone.national(forms.e164)[::-1])}")
     if forms.tail:
-        parts.append(_by_tail(f"LIKE {sql.arg(escape_like(forms.tail[::-1]) + '%')}"))
+        parts += _by_tail(f"LIKE {sql.arg(escape_like(forms.tail[::-1]) + '%')}")
     if forms.prefix:
         after = forms.prefix[:-1] + chr(ord(forms.prefix[-1]) + 1)
         parts.append(
@@ -74,8 +74,12 @@ def _by_code(sql: Sql, q: str) -> list[str]:
     return [f"SELECT c.id FROM crm.customer c WHERE c.tenant_id = $1 AND c.code LIKE {beginning}"]
 
 
-def _by_tail(comparison: str) -> str:
-    return f"SELECT s.id FROM crm.customer_search s WHERE s.tenant_id = $1 AND s.phone_tail {comparison}"
+def _by_tail(comparison: str) -> list[str]:
+    """By the customer's own phone, and by its further ones and its contacts'."""
+    return [
+        f"SELECT s.id FROM crm.customer_search s WHERE s.tenant_id = $1 AND s.phone_tail {comparison}",
+        f"SELECT p.customer_id FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.tail {comparison}",
+    ]
 
 
 def _lexeme(word: str, *, prefix: bool = False) -> str:

@@ -1,6 +1,7 @@
 """The verbs on one customer. Each runs in the caller's transaction and records one event."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +15,11 @@ from app.core import counters
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import driver, on_conflict
-from app.core.errors import Conflict, NotFound, Stale
+from app.core.errors import AppError, Conflict, NotFound, Stale
 from app.core.events import COLUMNS as EVENT_COLUMNS
 from app.core.events import record
 from app.core.events import values as values_of_event
+from app.customers import duplicate_keys, phones, referrers, scoring, stages, tags
 from app.customers import registry as registries
 from app.customers.errors import PhoneTaken, ValueTaken
 from app.customers.models import Customer, GroupMember, UniqueValue
@@ -35,23 +37,32 @@ async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) 
     Raises:
         Invalid, PhoneTaken, ValueTaken
     """
-    registry = await registries.load(session)
-    values = check(registry, given, creating=True)
+    registry = await tags.make_missing(session, actor, await registries.load(session), given)
+    values = check(registry, await referrers.resolved(session, actor, given), creating=True)
     customer_id, moment = new_id(), now()
-    columns = {"owner_id": actor.id if actor.kind == "user" else None, **_defaults(registry), **values.columns}
+    columns = {
+        "owner_id": actor.id if actor.kind == "user" else None, "kind": "individual", **_defaults(registry),
+        **values.columns,
+    }  # fmt: skip
     columns["name"] = columns.get("name") or ""
     raw = await driver(session)
     code = code_of(await counters.take_one_of_many(raw, actor.tenant_id, "customer"))
     row = {
-        **columns, "tenant_id": actor.tenant_id, "id": customer_id, "code": code, "created_by": actor.id, "version": 1,
+        "tenant_id": actor.tenant_id, **columns, "id": customer_id, "code": code, "created_by": actor.id, "version": 1,
         "attributes": msgspec.json.encode(_without_none(values.attributes)).decode(), "created_at": moment,
         "updated_at": moment, "group_nos": sorted(group.no for group in values.groups or []),
+        "tag_nos": sorted(tag.no for tag in values.tags or []),
     }  # fmt: skip
     shown = {key: (None, value) for key, value in values.shown.items() if value is not None}
     if not await _insert(raw, row, values_of_event(actor, "customer.created", customer_id, changes=shown)):
-        raise await phone_taken(session, actor, columns["phone"])
+        raise await _refusal_of_phone(session, actor, columns["phone"])
     await _join(session, customer_id, values.groups or [])
+    if values.tags:
+        await tags.replace(session, customer_id, [tag.id for tag in values.tags])
     await _claim_unique(session, registry, customer_id, values)
+    await duplicate_keys.claim(session, actor, registry.duplicate_keys, customer_id, shown)
+    if any(group.points for group in values.groups or ()):
+        await scoring.recompute(session, actor, [customer_id])
     return customer_id
 
 
@@ -63,9 +74,9 @@ async def update_one(
     Raises:
         NotFound, Stale, Invalid, PhoneTaken, ValueTaken
     """
-    registry = await registries.load(session)
+    registry = await tags.make_missing(session, actor, await registries.load(session), given)
     before = await load_for_change(session, actor, customer_id, version)
-    values = check(registry, given, creating=False)
+    values = check(registry, await referrers.resolved(session, actor, given, customer_id), creating=False)
     changes = changed(registry, before, values)
     if not changes:
         return
@@ -74,9 +85,13 @@ async def update_one(
         columns["attributes"] = _without_none({**before["attributes"], **values.attributes})
     if values.groups is not None:
         columns["group_nos"] = sorted(group.no for group in values.groups)
+    if values.tags is not None:
+        columns["tag_nos"] = sorted(tag.no for tag in values.tags)
     with on_conflict({"customer_phone_uq": PhoneTaken}):
         if "phone" in changes and columns.get("phone"):
             await _refuse_taken_phone(session, actor, customer_id, columns["phone"])
+            if columns.get("kind", before["kind"]) != "lead":
+                await phones.refuse_held(session, actor, [columns["phone"]], customer_id)
         await session.execute(
             update(Customer)
             .where(Customer.id == customer_id)
@@ -89,8 +104,13 @@ async def update_one(
             delete(GroupMember).where(GroupMember.tenant_id == actor.tenant_id, GroupMember.customer_id == customer_id)
         )
         await _join(session, customer_id, values.groups)
+    if values.tags is not None:
+        await tags.replace(session, customer_id, [tag.id for tag in values.tags])
     await _claim_unique(session, registry, customer_id, values)
-    await record(session, actor, "customer.updated", customer_id, changes=changes)
+    await duplicate_keys.claim(session, actor, registry.duplicate_keys, customer_id, changes)
+    await record(session, actor, stages.told_as(registry.categories, changes), customer_id, changes=changes)
+    if "groups" in changes or changes.get("tier", (None, ""))[1] is None:
+        await scoring.recompute(session, actor, [customer_id])
 
 
 async def delete_one(session: AsyncSession, actor: Actor, customer_id: UUID, *, version: int) -> None:
@@ -103,8 +123,11 @@ async def delete_one(session: AsyncSession, actor: Actor, customer_id: UUID, *, 
     await session.execute(
         update(Customer)
         .where(Customer.id == customer_id)
-        .values(deleted_at=now(), version=Customer.version + 1, updated_at=now())
-    )
+        .values(
+            deleted_at=now(), deleted_by=actor.id if actor.kind == "user" else None, deleted_reason="trash",
+            version=Customer.version + 1, updated_at=now(),
+        )
+    )  # fmt: skip
     await session.execute(
         delete(UniqueValue).where(UniqueValue.tenant_id == actor.tenant_id, UniqueValue.customer_id == customer_id)
     )
@@ -165,8 +188,8 @@ def changed(registry: Registry, before: Mapping[str, Any], values: Values) -> di
     changes: dict[str, tuple[Any, Any]] = {}
     for key, after in values.shown.items():
         was = shown_value(registry, before, key)
-        # Groups have no order: naming the same ones otherwise changes nothing.
-        if (sorted(was or ()) != sorted(after or ())) if key == "groups" else was != after:
+        # Groups and tags have no order: naming the same ones otherwise changes nothing.
+        if (sorted(was or ()) != sorted(after or ())) if key in ("groups", "tags") else was != after:
             changes[key] = (was, after)
     return changes
 
@@ -180,11 +203,14 @@ def shown_value(registry: Registry, row: Mapping[str, Any], key: str) -> Any:
     if key == "groups":
         names = {group.no: group.name for group in registry.groups.values()}
         return [names[no] for no in stored if no in names] or None
+    if key == "tags":
+        tagged = {tag.no: tag.name for tag in registry.tags.values()}
+        return [tagged[no] for no in stored if no in tagged] or None
     if stored is None:
         return None
     if key in registry.labels:
         return registry.labels[key].get(stored)
-    return str(stored) if key == "owner" or found.type in ("date", "datetime") else stored
+    return str(stored) if isinstance(stored, date | UUID) else stored
 
 
 def code_of(number: int) -> str:
@@ -197,11 +223,12 @@ async def _insert(raw: asyncpg.Connection, row: Mapping[str, Any], event: tuple[
     args: list[Any] = [*row.values(), search_words(row["name"], row.get("email"), row.get("tax_code")),
                        phone_tail(row.get("phone")), *event]  # fmt: skip
     given = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    free = "true" if row["kind"] == "lead" else f"NOT {phones.HELD.format(tail=f'${len(row) + 2}', own='NULL')}"
     first = len(row) + 1
     told = (f"${first + 2 + number}::{kind}" for number, kind in enumerate(EVENT_COLUMNS.values()))
     statement = f"""
     WITH made AS (
-        INSERT INTO crm.customer ({", ".join(row)}) VALUES ({given})
+        INSERT INTO crm.customer ({", ".join(row)}) SELECT {given} WHERE {free}
         ON CONFLICT (tenant_id, phone) WHERE phone IS NOT NULL AND deleted_at IS NULL DO NOTHING
         RETURNING tenant_id, id),
     words AS (
@@ -212,6 +239,13 @@ async def _insert(raw: asyncpg.Connection, row: Mapping[str, Any], event: tuple[
     SELECT count(*) FROM made
     """
     return bool(await raw.fetchval(statement, *args))
+
+
+async def _refusal_of_phone(session: AsyncSession, actor: Actor, phone: str) -> AppError:
+    """Why a customer with this phone was not added: another has it, or a contact of another."""
+    taken = select(literal(1)).where(Customer.phone == phone, Customer.deleted_at.is_(None))
+    held = None if await session.scalar(taken) else await phones.held(session, actor, [phone], None)
+    return held or await phone_taken(session, actor, phone)
 
 
 def _defaults(registry: Registry) -> dict[str, Any]:

@@ -43,6 +43,7 @@ KINDS: Final[dict[str, str]] = {
     "customer.potential": "potential",
     "customer.contract_closed": "contract_closed",
     "customer.refused": "refused",
+    "customer.contract_signed": "contract_closed",
     "call.incoming": "call_in",
     "call.outgoing": "call_out",
     "call.missed": "call_missed",
@@ -68,7 +69,8 @@ async def page(
     await _require_visible(session, actor, customer_id)
     pager = Pager(secret, actor.tenant_id, customer_id, kind)
     position = pager.position(cursor)
-    query = select(Event).where(Event.subject_id == customer_id).order_by(Event.id.desc()).limit(limit + 1)
+    subjects = await _with_merged(session, actor, customer_id)
+    query = select(Event).where(Event.subject_id.in_(subjects)).order_by(Event.id.desc()).limit(limit + 1)
     if kind is not None:
         query = query.where(Event.kind.in_([event for event, told in KINDS.items() if told == kind]))
     if position:
@@ -82,6 +84,20 @@ async def page(
 def interaction_of(kind: str) -> str:
     """The interaction type that an event kind is told as; a change that has none of its own is an edit."""
     return KINDS.get(kind, "edited")
+
+
+async def _with_merged(session: AsyncSession, actor: Actor, customer_id: UUID) -> list[UUID]:
+    """The customer and those who live on in it, for theirs is its history too."""
+    raw, found, last = await driver(session), [customer_id], [customer_id]
+    while last:
+        rows = await raw.fetch(
+            "SELECT c.id FROM crm.customer c WHERE c.tenant_id = $1 AND c.merged_into = ANY($2::uuid[]) "
+            "AND c.deleted_at IS NOT NULL AND c.id <> ALL($3::uuid[])",
+            actor.tenant_id, last, found,
+        )  # fmt: skip
+        last = [row["id"] for row in rows]
+        found += last
+    return found
 
 
 async def _require_visible(session: AsyncSession, actor: Actor, customer_id: UUID) -> None:

@@ -15,6 +15,8 @@ from uuid import UUID
 
 import asyncpg
 
+from app.filters.errors import FilterTooCostly
+
 
 @dataclass
 class Sql:
@@ -42,11 +44,12 @@ class Entity:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows: the caller's visibility, further predicates, and one on the words."""
+    """Which rows: the caller's visibility, further predicates, one on the words, and those of a filter."""
 
     visible: str
     where: Sequence[str]
     match: str = ""
+    tested: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Part:
 
 
 class Door:
-    """An open door: statements that give ids, keys to sort by, or counts, and nothing else."""
+    """An open door: statements that give ids, keys to sort by, counts, or values of a facet, and nothing else."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
@@ -76,12 +79,14 @@ class Door:
         return found
 
     async def walk(self, entity: Entity, sql: Sql, wanted: Wanted, part: Part, *, steps: int) -> list[asyncpg.Record]:
-        """Like `page`, but looks only at the first `steps` rows of the order: the short way to common words."""
+        """Like `page`, but looks only at the first `steps` rows of the order: the short way to what many rows have."""
+        words = f"JOIN {entity.words} s ON s.tenant_id = $1 AND s.id = c.id" if wanted.match else ""
+        tests = [f"({one})" for one in (wanted.match, *wanted.tested) if one]
         statement = f"""
         SELECT {part.columns} FROM (
-            SELECT c.id, c.created_at FROM {entity.table} c WHERE {_root(wanted)} ORDER BY {part.order} LIMIT {steps:d}
-        ) AS c JOIN {entity.words} s ON s.tenant_id = $1 AND s.id = c.id
-        WHERE {wanted.match} ORDER BY {part.order} LIMIT {part.limit:d}
+            SELECT * FROM {entity.table} c WHERE {_root(wanted.visible, wanted.where)}
+            ORDER BY {part.order} LIMIT {steps:d}
+        ) AS c {words} WHERE {" AND ".join(tests) or "true"} ORDER BY {part.order} LIMIT {part.limit:d}
         """
         found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
         return found
@@ -92,6 +97,30 @@ class Door:
         statement = f"SELECT count(*) FROM ({_found(entity, wanted, '1')} {limit}) AS found"
         counted: int = await self._connection.fetchval(statement, *sql.args)
         return counted
+
+    async def every(self, entity: Entity, sql: Sql, wanted: Wanted, *, size: int) -> list[asyncpg.Record]:
+        """All ids in their order, as rows of (how many, their array as text) of at most `size`: a million ids need not
+        become a million objects."""
+        ids = _found(entity, wanted, "c.id")
+        numbered = f"SELECT id, (row_number() OVER (ORDER BY id) - 1) / {size:d} AS n FROM ({ids}) AS f"
+        statement = f"SELECT count(*), array_agg(id ORDER BY id)::text FROM ({numbered}) AS part GROUP BY n ORDER BY n"
+        found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
+        return found
+
+    async def counts(self, entity: Entity, sql: Sql, each: Sequence[Wanted], *, cap: int) -> list[int]:
+        """How many there are of each, never more than `cap`, in one statement whose arguments they share."""
+        columns = (f"(SELECT count(*) FROM ({_found(entity, one, '1')} LIMIT {cap:d}) AS found)" for one in each)
+        row = await self._connection.fetchrow(f"SELECT {', '.join(columns)}", *sql.args)
+        return list(row)
+
+    async def facet(self, entity: Entity, sql: Sql, wanted: Wanted, key: str, limit: int) -> list[asyncpg.Record]:
+        """Rows of (value, count) of an expression, the most frequent first."""
+        statement = f"""
+        SELECT value, count(*) AS count FROM ({_found(entity, wanted, f"{key} AS value")}) AS found
+        GROUP BY value ORDER BY count DESC, value LIMIT {limit:d}
+        """
+        found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
+        return found
 
     async def estimate(self, entity: Entity, sql: Sql, wanted: Wanted) -> int:
         """The planner's guess of how many there are."""
@@ -105,6 +134,8 @@ async def door(connection: asyncpg.Connection) -> AsyncIterator[Door]:
     await connection.execute("SET LOCAL ROLE crm_search")
     try:
         yield Door(connection)
+    except asyncpg.QueryCanceledError:
+        raise FilterTooCostly from None
     finally:
         # In a failed transaction nothing runs any more, and its rollback takes the role back.
         with suppress(asyncpg.InFailedSQLTransactionError):
@@ -115,14 +146,18 @@ def _found(entity: Entity, wanted: Wanted, columns: str) -> str:
     """The rows that fit. Words are matched first, as a set: the planner takes a rare beginning of a word for a common
     one, and would walk through everybody to find nobody (2 s at a million rows; 10 ms this way)."""
     if not wanted.match:
-        return f"SELECT {columns} FROM {entity.table} c WHERE {_root(wanted)}"
+        return f"SELECT {columns} FROM {entity.table} c WHERE {_everything(wanted)}"
     return f"""
     SELECT {columns} FROM (
         WITH matched AS MATERIALIZED (SELECT s.id FROM {entity.words} s WHERE s.tenant_id = $1 AND ({wanted.match}))
         SELECT id FROM matched
-    ) AS m JOIN {entity.table} c ON c.tenant_id = $1 AND c.id = m.id WHERE {_root(wanted)}
+    ) AS m JOIN {entity.table} c ON c.tenant_id = $1 AND c.id = m.id WHERE {_everything(wanted)}
     """
 
 
-def _root(wanted: Wanted) -> str:
-    return " AND ".join(["c.tenant_id = $1", f"({wanted.visible})", *(f"({one})" for one in wanted.where)])
+def _everything(wanted: Wanted) -> str:
+    return _root(wanted.visible, [*wanted.where, *wanted.tested])
+
+
+def _root(visible: str, where: Sequence[str]) -> str:
+    return " AND ".join(["c.tenant_id = $1", f"({visible})", *(f"({one})" for one in where)])

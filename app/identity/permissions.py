@@ -33,7 +33,15 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("customers.import", "Nhập khách hàng từ file", "Import customers"),
     Permission("customers.export", "Xuất khách hàng ra file", "Export customers"),
     Permission("customers.reveal_phone", "Xem số điện thoại khách hàng", "See customers' phone numbers"),
+    Permission("customers.lookup", "Tra cứu khách hàng của mọi người", "Look up everybody's customers"),
     Permission("groups.manage", "Quản lý nhóm khách hàng", "Manage customer groups"),
+    Permission("tags.create", "Thêm mới nhãn", "Create tags"),
+    Permission("lists.create", "Thêm nhanh giá trị danh mục", "Add values to lists"),
+    Permission("transactions.view", "Xem giao dịch", "View transactions"),
+    Permission("transactions.edit", "Thêm, sửa, xóa giao dịch", "Change transactions"),
+    Permission("contracts.view", "Xem hợp đồng", "View contracts"),
+    Permission("contracts.edit", "Thêm, sửa, xóa hợp đồng", "Change contracts"),
+    Permission("filters.share", "Chia sẻ bộ lọc", "Share filters"),
     Permission("settings.crm", "cài đặt CRM", "CRM settings"),
     Permission("users.manage", "Quản lý sale", "Manage sales staff"),
     # A key that could grant rights would outlive whoever made it.
@@ -44,10 +52,16 @@ PERMISSIONS: tuple[Permission, ...] = (
 KEYS = frozenset(permission.key for permission in PERMISSIONS)
 GRANTABLE = frozenset(permission.key for permission in PERMISSIONS if permission.grantable)
 
+SALE = frozenset((
+    "customers.view", "customers.create", "customers.edit", "customers.reveal_phone", "customers.lookup",
+    "tags.create",
+    "transactions.view", "transactions.edit", "contracts.view", "contracts.edit",
+))  # fmt: skip
+
 ROLES: dict[RoleKey, tuple[str, frozenset[str]]] = {
     "administrator": ("Quản trị hệ thống", KEYS),
     "manager": ("Quản lý", KEYS - {"roles.manage", "customers.purge"}),
-    "sale": ("Sale", frozenset({"customers.view", "customers.create", "customers.edit", "customers.reveal_phone"})),
+    "sale": ("Sale", SALE),
 }
 
 Forbidden.labels.update({permission.key: (permission.vi, permission.en) for permission in PERMISSIONS})

@@ -250,6 +250,7 @@ class SystemParameters(BaseModel):
     """Thông số hệ thống: what a workspace decides for all its people."""
 
     group_description_required: bool = Field(False, description="Customer groups need a description.")
+    trash_retention_days: int = Field(30, ge=0, le=3650, description="Days in the trash before a purge; 0: for ever.")
 
 
 class SettingsPatch(Strict):
@@ -258,6 +259,7 @@ class SettingsPatch(Strict):
     model_config = example({"group_description_required": True})
 
     group_description_required: bool = ABSENT
+    trash_retention_days: Annotated[int, Field(ge=0, le=3650)] = ABSENT
 
 
 class SettingsOut(SystemParameters):

@@ -16,7 +16,7 @@ from app.customers import groups
 from app.customers.errors import GroupNameMissing
 from app.customers.registry import Registry
 from app.imports.errors import MappingIncomplete, SheetAmbiguous
-from app.imports.plan import OnDuplicate, Plan, Target
+from app.imports.plan import CONTACT_FIELDS, OnDuplicate, Plan, Target
 from app.imports.reading import SheetInfo, SheetPreview, Workbook
 from app.imports.schemas import StartIn
 from app.imports.suggest import suggest
@@ -103,7 +103,7 @@ def make_plan(tenant_id: UUID, import_id: UUID, spoken: str, choices: Choices, r
     """The plan of a run, None where a field that was mapped is no more."""
     targets: list[Target] = []
     for key, column in choices.mapping.items():
-        field = registry.fields.get(key)
+        field = registry.fields.get(key) or CONTACT_FIELDS.get(key)
         if field is None or not field.writable:
             return None
         targets.append(Target(field, column - 1))
@@ -122,11 +122,17 @@ def make_plan(tenant_id: UUID, import_id: UUID, spoken: str, choices: Choices, r
         add_to_group=group.name if group else None,
         in_file=choices.on_duplicate_in_file,
         clear=choices.clear,
+        tags={name: one.no for name, one in registry.tags.items()} if "tags" in choices.mapping else {},
     )
 
 
+def mappable(registry: Registry) -> list[Field]:
+    """Every field that a column can be mapped to: the customer's, then those of its contact."""
+    return [*registry.importable, *CONTACT_FIELDS.values()]
+
+
 def _proposal(registry: Registry, preview: SheetPreview) -> Proposal:
-    mapping = {one.field.key: one.column for one in suggest(registry.importable, preview.columns)}
+    mapping = {one.field.key: one.column for one in suggest(mappable(registry), preview.columns)}
     return Proposal(preview, mapping, [one for one in registry.importable if one.required and one.key not in mapping])
 
 
@@ -170,7 +176,7 @@ def _info(book: Workbook, sheet: int) -> SheetInfo:
 def _mapping(registry: Registry, info: SheetInfo, given: dict[str, int | str]) -> dict[str, int]:
     mapping, errors = dict[str, int](), list[FieldError]()
     for key, column in given.items():
-        field = registry.get(key)
+        field = registry.get(key) or CONTACT_FIELDS.get(key)
         number = _column(column)
         path = f"mapping.{key[:200]}"
         if field is None or not field.writable:

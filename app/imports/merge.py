@@ -16,12 +16,15 @@ from app.core.actor import Actor
 from app.core.clock import now
 from app.core.db import constraint, driver
 from app.core.fields import Field
-from app.customers.errors import PhoneTaken, ValueTaken
+from app.customers import duplicate_keys, scoring
+from app.customers.duplicate_keys import DuplicateKey
+from app.customers.errors import Duplicate, PhoneTaken, ValueTaken
 from app.customers.registry import Registry
 from app.customers.words import phone_tail, search_words
+from app.imports import contact_sql, merge_duplicates
 from app.imports import merge_sql as sql
 from app.imports.normalise.copy_text import lexemes
-from app.imports.plan import Batch, Plan
+from app.imports.plan import Batch, Plan, is_contact
 
 PART = 1 << 18
 PHONE = "customer_phone_uq"
@@ -51,7 +54,7 @@ class Terms:
     @property
     def fields(self) -> list[Field]:
         """The mapped fields, in the order of the staging columns."""
-        return [target.field for target in self.plan.targets]
+        return [target.field for target in self.plan.targets if not is_contact(target.field)]
 
     @property
     def has_phone(self) -> bool:
@@ -64,6 +67,13 @@ class Terms:
         return [one for one in self.fields if one.is_attribute and one.unique]
 
     @property
+    def duplicate_keys(self) -> list[DuplicateKey]:
+        """The keys beside the phone that rows can break."""
+        mapped = {one.key for one in self.fields}
+        keys = self.registry.duplicate_keys
+        return [key for key in keys if key.imports and not key.is_phone and not mapped.isdisjoint(key.fields)]
+
+    @property
     def changes_all_it_matches(self) -> bool:
         """Whether a row that matches a customer changes it, whoever owns it and whatever the row holds."""
         return self.on_duplicate == "update" and self.sees_all and not self.uniques and not self.dry_run
@@ -72,6 +82,17 @@ class Terms:
     def joins_groups(self) -> bool:
         """Whether rows add customers to groups."""
         return self.plan.add_to_group is not None or any(one.key == "groups" for one in self.fields)
+
+    @property
+    def puts_on_tags(self) -> bool:
+        """Whether rows give customers tags."""
+        return any(one.key == "tags" for one in self.fields)
+
+    @property
+    def moves_scores(self) -> bool:
+        """Whether rows may bring points."""
+        points = any(group.points for group in self.registry.groups.values())
+        return self.joins_groups and points and not self.dry_run
 
     @property
     def relationship_id(self) -> UUID | None:
@@ -92,11 +113,19 @@ async def merge(
     await chunk.connection.copy_to_table(
         "import_staging", schema_name="crm", source=_parts(copy), columns=terms.plan.columns, format="text"
     )
+    if batch.written and terms.duplicate_keys:
+        await chunk.refuse_duplicates()
     if batch.written:
         # In a new workspace only the file itself has customers, and it knows which of its phones came before. Should
         # somebody add one meanwhile, the unique index says so.
         await chunk.write(look=again or not terms.is_new or bool(batch.earlier) or terms.dry_run)
-    return await chunk.finish()
+    counts = await chunk.finish()
+    if any(key.stored for key in terms.registry.duplicate_keys) and not terms.dry_run:
+        ids = await chunk.customers()
+        await duplicate_keys.write(chunk.connection, session.info["tenant_id"], terms.registry.duplicate_keys, ids)
+    if terms.moves_scores:
+        await scoring.recompute(session, terms.actor, await chunk.customers())
+    return counts
 
 
 async def write_words(
@@ -115,6 +144,19 @@ class _Chunk:
         self.base: list[Any] = [UUID(terms.plan.tenant_id), UUID(terms.plan.import_id), batch.low, batch.high, now()]
         self.remaining = batch.written
 
+    async def refuse_duplicates(self) -> None:
+        """Refuses the rows that are somebody already by one of the workspace's keys, or gives them to that customer.
+        Nobody else takes a value before the chunk is committed."""
+        terms, keys = self.terms, self.terms.duplicate_keys
+        mapped = {one.key for one in terms.fields}
+        await duplicate_keys.lock_all(self.connection, self.base[0])
+        text = merge_duplicates.refuse_duplicates(keys, mapped, clear=terms.plan.clear)
+        action = "skipped" if terms.on_duplicate == "skip" else "failed"
+        update = terms.on_duplicate == "update" and terms.has_phone
+        self.remaining -= await self.connection.fetchval(
+            text, *self.base[:4], action, self._duplicates(mapped), terms.sees_all, terms.actor.id, update
+        )
+
     async def write(self, *, look: bool) -> None:
         """Decides about the rows that are to be written, and writes them; `look` for customers with their phones."""
         if look and self.terms.has_phone and self.terms.changes_all_it_matches:
@@ -132,12 +174,18 @@ class _Chunk:
             await self._run(sql.NOTE_REFUSED)
         if self.batch.folded:
             await self._run(sql.NOTE_FOLDED)
+        if self.terms.plan.has_contacts and not self.terms.dry_run:
+            await self._add_contacts()
         await self._run(sql.CLEAR)
         rows = await self.connection.fetch(sql.COUNT, *self.base[:4])
         counts = {row[0]: row[1] for row in rows}
         if sum(counts.values()) != self.batch.rows:
             raise Collision
         return counts
+
+    async def customers(self) -> list[UUID]:
+        """The customers that the chunk added or changed."""
+        return [row[0] for row in await self.connection.fetch(sql.CUSTOMERS, *self.base[:4])]
 
     async def _decide_and_change(self, *, look: bool) -> None:
         """Locks the matched customers, decides about each row, and changes those that may be changed."""
@@ -192,9 +240,20 @@ class _Chunk:
         if matched not in (pairs, None):
             raise Collision
         # The staging table is emptied at the end anyway.
-        if 0 < pairs < self.remaining and pairs != await self._run(sql.FORGET_MATCHED):
+        if 0 < pairs < self.remaining and pairs != await self._run(self._forget()):
             raise Collision
         self.remaining -= pairs
+
+    def _forget(self) -> str:
+        return sql.LEAVE_MATCHED if self.terms.plan.has_contacts else sql.FORGET_MATCHED
+
+    async def _add_contacts(self) -> None:
+        """Adds the contacts that the rows name, wherever their customers were written."""
+        actor = self.terms.actor
+        if any(target.field.key == "contact_phone" for target in self.terms.plan.targets):
+            taken = _problem(self.terms, "contact_phone", "phone_taken", PhoneTaken.vi, PhoneTaken.en)
+            await self._run(contact_sql.REFUSE_HELD, taken)
+        await self._run(contact_sql.ADD, actor.kind, actor.id, actor.name, timed=True)
 
     async def _create(self) -> None:
         first, actor = await self.terms.take_codes(self.remaining), self.terms.actor
@@ -219,6 +278,8 @@ class _Chunk:
     async def _join(self, who: str) -> None:
         if self.terms.joins_groups:
             await self._run(sql.join_groups(who), timed=True)
+        if self.terms.puts_on_tags:
+            await self._run(sql.join_tags(who), timed=True)
 
     async def _claim(self, who: str, *, release: bool) -> None:
         """Takes the values of unique attributes, as the primary key decides."""
@@ -226,7 +287,7 @@ class _Chunk:
             return
         if release:
             ids = [one.attribute_id for one in self.terms.uniques]
-            await self._run(sql.RELEASE_VALUES, ids, self.terms.plan.clear)
+            await self._run(sql.release_values(who), ids, self.terms.plan.clear)
         await self._run(sql.claim_values(who))
         if await self.connection.fetchval(sql.lost_values(who), *self.base[:4]):
             raise Collision
@@ -237,6 +298,18 @@ class _Chunk:
 
     def _phone_taken(self) -> str:
         return _problem(self.terms, "phone", "phone_taken", PhoneTaken.vi, PhoneTaken.en)
+
+    def _duplicates(self, mapped: set[str]) -> str:
+        problems = {}
+        for key in self.terms.duplicate_keys:
+            spoken = 0 if self.terms.plan.vietnamese else 1
+            label = " + ".join(duplicate_keys.LABELS[one][spoken] for one in key.fields)
+            short = (Duplicate.vi, Duplicate.en)[spoken].format(label=label)
+            named = merge_duplicates.NAMED[spoken].replace("{label}", label)
+            field = next(one for one in key.fields if one in mapped)
+            problem = msgspec.json.decode(_problem(self.terms, field, "duplicate", short, short))
+            problems[str(key.no)] = problem | {"short": short, "named": named}
+        return msgspec.json.encode(problems).decode()
 
     def _taken(self) -> str:
         problems = {}

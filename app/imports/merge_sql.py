@@ -22,6 +22,8 @@ BY_ID = "JOIN crm.customer c ON c.tenant_id = $1 AND c.id = s.id"
 OWN = """EXISTS (SELECT 1 FROM crm.import_row r WHERE r.tenant_id = $1 AND r.import_id = $2
     AND (r.n = s.first_n OR r.first_n = s.first_n) AND r.status = 'created')"""
 FOUND_BY = ("name", "email", "tax_code", "phone")
+# Columns that stand beside link tables, which remember what the import added to them.
+LINKED = ("group_nos", "tag_nos")
 # jsonb_build_object takes a hundred arguments.
 PAIRS = 40
 
@@ -41,40 +43,53 @@ WHERE {WRITTEN} AND c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS N
 # Also $7, the caller, who may change only their own customers.
 DECIDE_UNSEEN = DECIDE + " AND c.owner_id IS DISTINCT FROM $7::uuid"
 
+# The unique values that the chunk's rows bring, as a table of its own: beside the function that unpacks them the
+# planner would compare each value with each.
+BROUGHT = f"""
+brought AS MATERIALIZED (
+    SELECT s.n, s.id, s.phone, one.key::uuid AS attribute_id, one.value
+    FROM crm.import_staging s CROSS JOIN LATERAL jsonb_each_text(s.uniques) AS one
+    WHERE {WRITTEN}
+)"""
+HELD = "JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = s.attribute_id AND u.value = s.value"
+
 # $5 the reason by attribute id. Answers how many rows were refused, and how many of those match a customer.
 REFUSE_TAKEN_VALUES = f"""
-WITH taken AS (
-    SELECT s.n, jsonb_agg(($5::text::jsonb -> one.key) || jsonb_build_object('value', one.value)) AS errors
-    FROM crm.import_staging s
-    CROSS JOIN LATERAL jsonb_each_text(s.uniques) AS one
-    JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = one.key::uuid AND u.value = one.value
-    LEFT {BY_PHONE}
-    WHERE {WRITTEN} AND u.customer_id IS DISTINCT FROM c.id
+WITH {BROUGHT}, taken AS MATERIALIZED (
+    SELECT s.n, bool_or(c.id IS NOT NULL) AS matches,
+           jsonb_agg(($5::text::jsonb -> s.attribute_id::text) || jsonb_build_object('value', s.value)) AS errors
+    FROM brought s {HELD} LEFT {BY_PHONE}
+    WHERE u.customer_id IS DISTINCT FROM c.id
     GROUP BY s.n
 ), refused AS (
     UPDATE crm.import_staging s SET action = 'failed', errors = taken.errors
-    FROM taken WHERE {STAGED} AND s.n = taken.n RETURNING s.phone
+    FROM taken WHERE {STAGED} AND s.n = taken.n RETURNING 1
 )
-SELECT count(*), count(c.id)
-FROM refused s LEFT {BY_PHONE}
+SELECT (SELECT count(*) FROM refused), (SELECT count(*) FROM taken WHERE matches)
 """
 
-# $5 the unique attributes, $6 whether an empty cell gives its value up.
-RELEASE_VALUES = f"""
-DELETE FROM crm.unique_value u USING crm.import_staging s {BY_PHONE}
-WHERE {WRITTEN} AND u.tenant_id = $1 AND u.customer_id = c.id AND u.attribute_id = ANY($5::uuid[])
-  AND ($6::boolean OR s.uniques ? u.attribute_id::text)
-  AND s.uniques ->> u.attribute_id::text IS DISTINCT FROM u.value
-"""
+
+def release_values(who: str) -> str:
+    """Gives up the values that their customers no longer have; $5 the unique attributes, $6 whether an empty cell
+    gives its value up."""
+    return f"""
+    WITH old AS MATERIALIZED (
+        SELECT u.attribute_id, u.value
+        FROM crm.import_staging s {who} JOIN crm.unique_value u ON u.tenant_id = $1 AND u.customer_id = c.id
+        WHERE {WRITTEN} AND u.attribute_id = ANY($5::uuid[]) AND ($6::boolean OR s.uniques ? u.attribute_id::text)
+          AND s.uniques ->> u.attribute_id::text IS DISTINCT FROM u.value
+    )
+    DELETE FROM crm.unique_value u USING old
+    WHERE u.tenant_id = $1 AND u.attribute_id = old.attribute_id AND u.value = old.value
+    """
 
 
 def claim_values(who: str) -> str:
     """Takes the values of unique attributes; the status tells how many were free."""
     return f"""
+    WITH {BROUGHT}
     INSERT INTO crm.unique_value AS held (tenant_id, attribute_id, value, customer_id)
-    SELECT $1, one.key::uuid, one.value, c.id
-    FROM crm.import_staging s {who} CROSS JOIN LATERAL jsonb_each_text(s.uniques) AS one
-    WHERE {WRITTEN}
+    SELECT $1, s.attribute_id, s.value, c.id FROM brought s {who}
     ON CONFLICT (tenant_id, attribute_id, value) DO NOTHING
     """
 
@@ -82,9 +97,8 @@ def claim_values(who: str) -> str:
 def lost_values(who: str) -> str:
     """How many of the values that this chunk wants belong to somebody else."""
     return f"""
-    SELECT count(*) FROM crm.import_staging s {who} CROSS JOIN LATERAL jsonb_each_text(s.uniques) AS one
-    JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = one.key::uuid AND u.value = one.value
-    WHERE {WRITTEN} AND u.customer_id <> c.id
+    WITH {BROUGHT}
+    SELECT count(*) FROM brought s {who} {HELD} WHERE u.customer_id <> c.id
     """
 
 
@@ -100,8 +114,26 @@ def join_groups(who: str) -> str:
     """
 
 
+def join_tags(who: str) -> str:
+    """Gives the customers their rows' tags."""
+    return f"""
+    INSERT INTO crm.tag_member (tenant_id, tag_id, customer_id, added_at, batch_id)
+    SELECT $1, g.id, c.id, $5::timestamptz, $2
+    FROM crm.import_staging s {who} CROSS JOIN LATERAL unnest(s.tag_nos) AS wanted (no)
+    JOIN crm.tag g ON g.tenant_id = $1 AND g.no = wanted.no
+    WHERE {WRITTEN}
+    ON CONFLICT (tenant_id, tag_id, customer_id) DO NOTHING
+    """
+
+
 FORGET_MATCHED = f"""
 DELETE FROM crm.import_staging s USING crm.customer c
+WHERE {WRITTEN} AND c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS NULL
+"""
+
+# The same where their contacts are still to be added.
+LEAVE_MATCHED = f"""
+UPDATE crm.import_staging s SET action = 'matched' FROM crm.customer c
 WHERE {WRITTEN} AND c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS NULL
 """
 
@@ -146,6 +178,11 @@ COUNT = """
 SELECT status, count(*) FROM crm.import_row s
 WHERE s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4 GROUP BY status
 """
+CUSTOMERS = """
+SELECT DISTINCT s.customer_id FROM crm.import_row s
+WHERE s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4 AND s.status IN ('created', 'updated')
+  AND s.customer_id IS NOT NULL
+"""
 WRITE_WORDS = """
 INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
 SELECT $1, given.id, given.words::tsvector, given.tail
@@ -183,6 +220,12 @@ def create_customers(base: Sequence[Any], fields: Iterable[Field], *, first_code
     columns = [column for one in fields for column in columns_of(one)]
     values = {column: f"s.{column}" for column in columns}
     values["name"] = "coalesce(s.name, '')"
+    if "kind" in values:
+        values["kind"] = "coalesce(s.kind, 'individual')"
+    if "tag_nos" in values:
+        values["tag_nos"] = "coalesce(s.tag_nos, '{}')"
+    if "tier_id" in values:
+        values["tier_fixed"] = "s.tier_id IS NOT NULL"
     values["owner_id"] = f"coalesce(s.owner_id, {made.arg(owner)}::uuid)"
     values["relationship_id"] = f"coalesce(s.relationship_id, {made.arg(relationship)}::uuid)"
     code = CODE.format(number=NUMBER.format(first=made.arg(first_code)))
@@ -223,6 +266,7 @@ class Difference:
         self.columns += ["attributes"] if self.attributes else []
         # What follows from other columns: set with them, but no change by itself.
         self.derived = ["province_typed"] if self._has("province") else []
+        self.derived += ["tier_fixed"] if self._has("tier") else []
         self.derived += [one.slot for one in self.attributes if one.slot]
 
     def pairs(self) -> str:
@@ -267,7 +311,7 @@ class Difference:
 
     def before(self) -> str:
         """The columns as they were, for the undo."""
-        return _build([f"'{one}', p.old_{one}" for one in (*self.columns, *self.derived) if one != "group_nos"])
+        return _build([f"'{one}', p.old_{one}" for one in (*self.columns, *self.derived) if one not in LINKED])
 
     def _has(self, key: str) -> bool:
         return any(one.key == key for one in self._plain)
@@ -282,6 +326,13 @@ class Difference:
                 if self._clear
                 else "c.attributes || s.attributes"
             )
+        if column == "tag_nos":
+            return """CASE WHEN s.tag_nos IS NULL OR c.tag_nos @> s.tag_nos THEN c.tag_nos
+                ELSE ARRAY(SELECT DISTINCT one FROM unnest(c.tag_nos || s.tag_nos) AS one ORDER BY one) END"""
+        if column == "tier_fixed":
+            return "s.tier_id IS NOT NULL" if self._clear else "s.tier_id IS NOT NULL OR c.tier_fixed"
+        if column == "kind":
+            return "coalesce(s.kind, 'individual')" if self._clear else "coalesce(s.kind, c.kind)"
         if column == "relationship_id" and self._clear:
             return f"coalesce(s.relationship_id, {self._relationship}::uuid)"
         if self._clear:
@@ -291,6 +342,8 @@ class Difference:
         return f"coalesce(s.{column}, c.{column})"
 
     def _shown(self, one: Field, value: str) -> str:
+        if one.key == "tags":
+            return f"(SELECT jsonb_agg({self._names('tags')} -> one::text) FROM unnest({value}) AS one)"
         return f"({self._names(one.key)} ->> {value}::text)" if one.key in self._texts else value
 
     def _group_names(self, numbers: str) -> str:
@@ -347,8 +400,9 @@ def compare_customers(difference: Difference) -> str:
 
 
 def labels_of(registry: Registry) -> dict[str, dict[str, str]]:
-    """Names of list values by their ids, as JSON keys."""
-    return {key: {str(id_): name for id_, name in names.items()} for key, names in registry.labels.items()}
+    """Names of list values by their ids, and of tags by their numbers, as JSON keys."""
+    labels = {key: {str(id_): name for id_, name in names.items()} for key, names in registry.labels.items()}
+    return labels | {"tags": {str(tag.no): tag.name for tag in registry.tags.values()}}
 
 
 def names_of_groups(registry: Registry) -> dict[str, str]:

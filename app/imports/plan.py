@@ -23,6 +23,28 @@ FIXED_COLUMNS = (
 )  # fmt: skip
 
 
+# What a row may say of a contact of its customer. A row that says nothing else goes on with the customer above it.
+CONTACT_FIELDS: dict[str, Field] = {
+    field.key: field
+    for field in (
+        Field("contact_name", "Tên người liên hệ", "Contact's name", "text", 121,
+              aliases=("người liên hệ", "tên liên hệ", "liên hệ", "liên hệ chính", "người liên hệ chính",
+                       "contact person", "contact")),
+        Field("contact_phone", "Số điện thoại người liên hệ", "Contact's phone", "phone", 122,
+              aliases=("sđt người liên hệ", "sdt người liên hệ", "điện thoại người liên hệ", "sđt liên hệ",
+                       "đt người liên hệ", "số điện thoại liên hệ", "điện thoại liên hệ")),
+        Field("contact_email", "Email người liên hệ", "Contact's e-mail", "email", 123,
+              aliases=("email liên hệ", "mail người liên hệ", "mail liên hệ")),
+        Field("contact_position", "Chức vụ người liên hệ", "Contact's position", "text", 124,
+              aliases=("chức vụ liên hệ", "chức danh người liên hệ", "vị trí người liên hệ")),
+    )
+}  # fmt: skip
+CONTACT_COLUMNS = (
+    "contact_id", "contact_event_id", "contact_name", "contact_phone", "contact_tail", "contact_email",
+    "contact_position",
+)  # fmt: skip
+
+
 class Target(msgspec.Struct, frozen=True):
     """A field and the column of the file (counted from 0) that fills it."""
 
@@ -36,7 +58,8 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One run of an import. `clear` lets empty cells empty their fields; `groups` are numbers by name."""
+    """One run of an import. `clear` lets empty cells empty their fields; `groups` and `tags` are numbers by
+    name."""
 
     tenant_id: str
     import_id: str
@@ -48,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True):
     add_to_group: str | None
     in_file: OnDuplicate
     clear: bool
+    tags: dict[str, int] = {}
 
     @property
     def columns(self) -> list[str]:
@@ -55,7 +79,12 @@ class Plan(msgspec.Struct, frozen=True):
         own: list[str] = []
         for target in self.targets:
             own += columns_of(target.field)
-        return [*FIXED_COLUMNS, *own]
+        return [*FIXED_COLUMNS, *own, *(CONTACT_COLUMNS if self.has_contacts else ())]
+
+    @property
+    def has_contacts(self) -> bool:
+        """Whether rows name contacts."""
+        return any(is_contact(target.field) for target in self.targets)
 
 
 class Seen(msgspec.Struct):
@@ -63,6 +92,8 @@ class Seen(msgspec.Struct):
 
     phones: dict[str, int]
     uniques: list[tuple[str, str, int]]
+    last: tuple[int, int] | None = None
+    """The row of the last customer, and the first row of the file that had its phone; None if it was refused."""
 
 
 class Batch(msgspec.Struct):
@@ -80,11 +111,16 @@ class Batch(msgspec.Struct):
     earlier: list[int]
 
 
+def is_contact(field: Field) -> bool:
+    """Whether the field says something of a contact."""
+    return field.key in CONTACT_FIELDS
+
+
 def columns_of(field: Field) -> tuple[str, ...]:
     """The staging columns of a field, beside those that every row has."""
     if field.is_attribute:
         return (field.slot,) if field.slot else ()
-    if field.key == "groups":
+    if field.key == "groups" or is_contact(field):
         return ()
     assert field.column is not None
     if field.key in ("phone", "province"):

@@ -15,7 +15,7 @@ from app.core.jobs import Job
 from app.core.paging import Pager
 from app.customers import registry as registries
 from app.customers.registry import Registry
-from app.imports.choices import Choices, Kept, propose
+from app.imports.choices import Choices, Kept, mappable, propose
 from app.imports.errors import refusal_of
 from app.imports.models import Import, ImportRow
 from app.imports.notices import notice_out
@@ -195,7 +195,7 @@ def choices_of(row: Import) -> Choices | None:
 
 
 def _columns(registry: Registry, preview: SheetPreview) -> list[ColumnOut]:
-    suggested = {one.column: one for one in suggest(registry.importable, preview.columns)}
+    suggested = {one.column: one for one in suggest(mappable(registry), preview.columns)}
     found = []
     for column in preview.columns:
         one = suggested.get(column.index)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from app.core.fields import Field
 from app.core.vietnam import text as vn
+from app.imports.plan import is_contact
 from app.imports.reading import Column
 
-EXACT, NAMED, ALIAS, PART, KIND = 1.0, 0.98, 0.95, 0.6, 0.5
+EXACT, NAMED, ALIAS, CONTACT, PART, KIND = 1.0, 0.98, 0.95, 0.9, 0.6, 0.5
 NOISE = re.compile(r"[^0-9a-z]+")
 # A part of a header counts only if it is longer than an abbreviation.
 SHORTEST_PART = 5
@@ -40,6 +41,9 @@ def _candidates(fields: Sequence[Field], column: Column) -> Iterable[Suggestion]
     header = key_of(column.header)
     for field in fields:
         confidence = _confidence(field, header) if header else 0.0
+        if is_contact(field):
+            # The customer's own fields come first: a list of people calls them contacts too.
+            confidence = CONTACT if confidence >= ALIAS else 0.0
         if not header and field.type == column.kind_guess and field.key in ("phone", "email"):
             confidence = KIND
         if confidence:

@@ -43,7 +43,7 @@ def _build(registry: Registry, vietnamese: bool) -> bytes:
     assert isinstance(sheet, Worksheet)
     sheet.title = "Khách hàng" if vietnamese else "Customers"
     lists.sheet_state = "hidden"
-    for place, field in enumerate(registry.importable, start=1):
+    for place, field in enumerate(registry.in_template, start=1):
         _head(sheet, place, field, vietnamese)
         values = _choices(registry, field, vietnamese)
         if values:
@@ -135,7 +135,7 @@ def _notes(sheet: Worksheet, registry: Registry, vietnamese: bool) -> None:
     for row, (vi, en) in enumerate(lines, start=1):
         sheet.cell(row, 1, vi if vietnamese else en)
     start = len(lines) + 2
-    for row, field in enumerate(registry.importable, start=start):
+    for row, field in enumerate(registry.in_template, start=start):
         sheet.cell(row, 1, field.vi if vietnamese else field.en).font = Font(bold=True)
         sheet.cell(row, 2, _rule(field, vietnamese))
     sheet.column_dimensions["A"].width, sheet.column_dimensions["B"].width = 36, 70

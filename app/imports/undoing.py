@@ -20,14 +20,17 @@ from app.core.clock import new_id, now
 from app.core.db import driver
 from app.core.fields import Field
 from app.core.runner import Done, Outcome, Retry, Run, Stopped
+from app.customers import duplicate_keys, scoring
 from app.customers import registry as registries
 from app.customers.errors import ValueTaken
 from app.customers.registry import Registry
 from app.imports import planning, queries
+from app.imports.contact_sql import REMOVE, TELL_REMOVED
 from app.imports.finishing import finish
 from app.imports.merge import Collision, write_words
 from app.imports.merge_sql import EVENT_COLUMNS, FOUND_BY, Difference, Statement, labels_of, names_of_groups
 from app.imports.models import Import
+from app.imports.plan import CONTACT_FIELDS
 from app.imports.reading import column_letter
 
 Problem = dict[str, Any]
@@ -94,6 +97,7 @@ WHERE wanted.place > 1
    OR wanted.holder IS NOT NULL AND NOT EXISTS (SELECT FROM o AS giver WHERE giver.id = wanted.holder)
 """
 LEAVE_GROUPS = "DELETE FROM crm.group_member WHERE tenant_id = $1 AND batch_id = $2 AND customer_id = ANY($3::uuid[])"
+LOSE_TAGS = "DELETE FROM crm.tag_member WHERE tenant_id = $1 AND batch_id = $2 AND customer_id = ANY($3::uuid[])"
 RELEASE = """
 DELETE FROM crm.unique_value WHERE tenant_id = $1 AND customer_id = ANY($2::uuid[]) AND attribute_id = ANY($3::uuid[])
 """
@@ -115,9 +119,10 @@ UPDATE crm.import SET undo_counts = $3::text::jsonb, updated_at = $4 WHERE tenan
 """
 CHANGED = ("changed_since", "Khách hàng đã được sửa sau khi nhập", "The customer was changed since")
 GONE = ("deleted_since", "Khách hàng đã bị xóa sau khi nhập", "The customer was deleted since")
-LISTS = ("source", "customer_type", "relationship")
+LISTS = ("source", "customer_type", "relationship", "tier")
 CASTS = {"birthday": "date", "source_id": "uuid", "customer_type_id": "uuid", "relationship_id": "uuid",
-         "owner_id": "uuid"}  # fmt: skip
+         "tier_id": "uuid", "tier_fixed": "boolean",
+         "owner_id": "uuid", "founded_on": "date", "referrer_user_id": "uuid"}  # fmt: skip
 
 
 async def undo_import(run: Run) -> Outcome:
@@ -161,6 +166,10 @@ class Restoration(Difference):
         if column == "group_nos":
             return """ARRAY(SELECT one FROM unnest(c.group_nos) AS one WHERE one NOT IN (
                 SELECT g.no FROM crm.group_member m JOIN crm.customer_group g ON g.tenant_id = $1 AND g.id = m.group_id
+                WHERE m.tenant_id = $1 AND m.customer_id = c.id AND m.batch_id = $2) ORDER BY one)"""
+        if column == "tag_nos":
+            return """ARRAY(SELECT one FROM unnest(c.tag_nos) AS one WHERE one NOT IN (
+                SELECT g.no FROM crm.tag_member m JOIN crm.tag g ON g.tenant_id = $1 AND g.id = m.tag_id
                 WHERE m.tenant_id = $1 AND m.customer_id = c.id AND m.batch_id = $2) ORDER BY one)"""
         if column == "attributes":
             # Only those of the file: others may have been changed with no version, as by renaming a choice.
@@ -220,14 +229,33 @@ class _Undo:
         restored = [row["id"] for row in rows]
         done = [*removed, *restored]
         await connection.execute(LEAVE_GROUPS, run.tenant_id, self.part.import_id, done)
+        await connection.execute(LOSE_TAGS, run.tenant_id, self.part.import_id, done)
+        if any(group.points for group in self.registry.groups.values()):
+            await scoring.recompute(session, run.actor, done)
         await self._claim(connection, run.tenant_id, restored)
         found = [msgspec.json.decode(row["searched"]) for row in rows if row["searched"] is not None]
         if found:
             await write_words(connection, run.tenant_id, [(UUID(one[0]), *one[1:]) for one in found])
+        await duplicate_keys.write(connection, run.tenant_id, self.registry.duplicate_keys, done)
         general = {"changed": self._reason(*CHANGED), "gone": self._reason(*GONE)}
         single = {str(one): reason for one, reason in kept.items()}
         await connection.execute(MARK, *base[:4], removed, restored, _json(single), _json(general))
         return {"removed": len(removed), "restored": len(restored), "kept": touched - len(done)}
+
+    async def remove_contacts(self, session: AsyncSession, run: Run) -> None:
+        """Takes back the contacts that the range's rows added, but for those that somebody has changed since."""
+        if CONTACT_FIELDS.keys().isdisjoint(self.part.mapping):
+            return
+        connection = await driver(session)
+        names: dict[UUID, list[str]] = {}
+        rows = await connection.fetch(REMOVE, run.tenant_id, self.part.import_id, self.part.low, self.part.high)
+        for customer_id, name in rows:
+            names.setdefault(customer_id, []).append(name)
+        actor, changes = run.actor, [_json({"contacts": [sorted(gone), None]}) for gone in names.values()]
+        await connection.execute(
+            TELL_REMOVED, run.tenant_id, self.part.import_id, now(), actor.kind, actor.id, actor.name,
+            [new_id() for _ in names], list(names), changes,
+        )  # fmt: skip
 
     async def _kept(self, connection: asyncpg.Connection, base: list[Any]) -> dict[UUID, Problem]:
         """Who has been changed by nobody since and still cannot be as before, with the reason."""
@@ -289,7 +317,8 @@ class _Undo:
         statement.sql = f"""
         WITH t AS MATERIALIZED ({TOUCHED}), gone AS (
             UPDATE crm.customer c
-            SET deleted_at = $5::timestamptz, version = c.version + 1, updated_at = $5::timestamptz
+            SET deleted_at = $5::timestamptz, deleted_by = CASE WHEN {kind}::text = 'user' THEN {actor_id}::uuid END,
+                deleted_reason = 'trash', version = c.version + 1, updated_at = $5::timestamptz
             FROM t WHERE c.tenant_id = $1 AND c.id = t.customer_id AND t.created AND c.version = t.version_after
               AND c.deleted_at IS NULL
             RETURNING c.id
@@ -338,7 +367,9 @@ async def _undo_range(run: Run, part: _Range) -> bool:
     for _ in range(ATTEMPTS):
         try:
             async with run.transaction() as session:
-                found = await _Undo(part, await registries.load(session)).undo(session, run)
+                undo = _Undo(part, await registries.load(session))
+                found = await undo.undo(session, run)
+                await undo.remove_contacts(session, run)
                 counts = {key: count + found[key] for key, count in before["counts"].items()}
                 done = min(before.get("done", 0) + STEP, before.get("total", 0))
                 run.progress = {**before, "left": part.low - 1, "done": done, "counts": counts}

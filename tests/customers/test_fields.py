@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.customers.registry import ASSIGNABLE, BUILT_IN, SYSTEM
+from app.core.fields import Field
+from app.customers.registry import ASSIGNABLE, BUILT_IN, EXTRA, SYSTEM
 from tests.customers.test_attributes import attribute
 from tests.customers.test_customers import PATH as CUSTOMERS
 from tests.customers.test_customers import add
@@ -27,12 +28,18 @@ async def change(workspace: Workspace, key: str, version: int, **given: Any) -> 
     return await workspace.admin.patch(f"{PATH}/{key}", json=given, headers={"If-Match": f'"{version}"'})
 
 
+def in_order(field: Field) -> int:
+    """Where forms and lists show a field."""
+    return field.position
+
+
 @pytest.mark.feature("A064", "A075")
 async def test_every_field_is_told_in_order(workspace: Workspace) -> None:
     await attribute(workspace.admin, "Hạn mức", "money")
     found = await fields(workspace)
     assert list(found) == [
-        *(field.key for field in BUILT_IN), "attributes.han_muc", *(field.key for field in ASSIGNABLE + SYSTEM),
+        *(field.key for field in BUILT_IN), "attributes.han_muc",
+        *(field.key for field in EXTRA + ASSIGNABLE), *(field.key for field in sorted(SYSTEM, key=in_order)),
     ]  # fmt: skip
     assert found["phone"] == {
         "key": "phone", "label": "Số điện thoại", "labels": {"vi": "Số điện thoại", "en": "Phone"}, "type": "phone",
@@ -45,9 +52,11 @@ async def test_every_field_is_told_in_order(workspace: Workspace) -> None:
         "is_attribute": True, "attribute_id": made["id"], "version": 1,
     } == found["attributes.han_muc"]  # fmt: skip
     assert [key for key, field in found.items() if field["sortable"] and not field["is_attribute"]] == [
-        "name", "birthday", "code", "created_at", "updated_at",
+        "name", "birthday", "code", "created_at", "updated_at", "score", "stars",
     ]  # fmt: skip
-    assert [key for key, field in found.items() if not field["writable"]] == [field.key for field in SYSTEM]
+    assert [key for key, field in found.items() if not field["writable"]] == [
+        field.key for field in sorted(SYSTEM, key=in_order)
+    ]
     assert (await fields(workspace, **{"Accept-Language": "en"}))["phone"]["label"] == "Phone"
 
 

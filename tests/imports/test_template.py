@@ -6,6 +6,7 @@ import pytest
 from openpyxl import Workbook, load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
+from app.customers.registry import EXTRA
 from tests.factories.people import Workspace
 from tests.imports.steps import API, customers, ready, rows_of, run
 
@@ -54,14 +55,26 @@ async def with_attributes(workspace: Workspace) -> None:
 async def test_it_has_every_field_in_order(workspace: Workspace) -> None:
     await with_attributes(workspace)
     listed = (await workspace.admin.get(f"{API}/fields")).json()["items"]
-    importable = [one["label"] for one in listed if one["importable"]]
+    further = {field.key for field in EXTRA}
+    importable = [one["label"] for one in listed if one["importable"] and one["key"] not in further]
     sheet = (await template(workspace)).worksheets[0]
     assert headers_of(sheet) == importable
     assert importable[:2] == ["Tên khách hàng", "Số điện thoại"]
     assert importable.index("Hạng thẻ") == importable.index("Hạn mức") + 1
     starred = {str(cell.value) for cell in sheet[1] if str(cell.value).endswith(" *")}
     assert starred == {f"{one['label']} *" for one in listed if one["importable"] and one["required"]}
+    assert not further.isdisjoint(one["key"] for one in listed if one["importable"])
     assert all(cell.comment and cell.comment.text for cell in sheet[1])
+
+
+@pytest.mark.feature("B016")
+async def test_a_further_field_is_in_it_once_the_workspace_gave_it_a_place(workspace: Workspace) -> None:
+    assert "Website" not in headers_of((await template(workspace)).worksheets[0])
+    url = f"{API}/fields/website"
+    moved = await workspace.admin.patch(url, json={"position": 3}, headers={"If-Match": '"1"'})
+    assert moved.status_code == 200, moved.text
+    headers = headers_of((await template(workspace)).worksheets[0])
+    assert headers.index("Website") == headers.index("Email") + 1
 
 
 @pytest.mark.feature("A083")

@@ -41,20 +41,39 @@ CONNECTIONS = {
 
 # Operations that change nothing a person could ask about, or whose fact is recorded elsewhere.
 NO_EVENT = {
+    "preview_merge": "it says what a merge would do, and writes nothing",
+    "preview_bulk_customers": "it says what a bulk change would do, and writes nothing",
     "refresh_tokens": "a refresh extends the session that `user.signed_in` began; a reuse of one records its own event",
     "read_notification": "the mark is the reader's own, and `read_at` says when it was made",
     "read_all_notifications": "the marks are the reader's own, and `read_at` says when they were made",
+    **dict.fromkeys(
+        ("search_customers", "count_customers", "validate_filter", "count_filters"),
+        "it only reads: a filter is too long for a query string",
+    ),
 }
 
 # PATCHes, PUTs and DELETEs that take no If-Match.
 NO_VERSION = {
     "remove_group_customers": "membership is a set: leaving twice is leaving once, and nobody's edit is overwritten",
+    **dict.fromkeys(
+        (
+            "remove_customer_phone",
+            "remove_customer_email_address",
+            "remove_customer_postal_address",
+            "remove_customer_link",
+        ),
+        "a value never changes: it is there or not, and removing it twice is removing it once",
+    ),
 }
 
 # POSTs that ignore an Idempotency-Key.
 NO_KEY = {
     "login": "nobody is known yet whom a key could belong to",
     "refresh_tokens": "nobody is known yet whom a key could belong to; a token works once by itself",
+    **dict.fromkeys(
+        ("search_customers", "count_customers", "validate_filter", "count_filters"),
+        "it only reads, and doing so twice has no effect",
+    ),
 }
 
 # Operations whose every row another process has changed again before a test can look.
@@ -66,6 +85,7 @@ OVERTAKEN = {
 PUBLIC = {
     "login": "it proves who calls",
     "refresh_tokens": "the refresh token proves who calls",
+    "get_export_file": "the signed link proves who calls, so that a browser can follow it; it ends after minutes",
     "health_live": "asked by the supervisor; says nothing",
     "health_ready": "asked by the load balancer; names only our own parts",
     "metrics": "for the operator's scraper, kept inside by the proxy; holds no customer data",
@@ -73,5 +93,9 @@ PUBLIC = {
 
 # Functions that run as their owner.
 DEFINERS = {
+    "forget_customers": "a purge empties the history of who is gone, which the application itself cannot change",
     "refresh_statistics": "ANALYZE needs the owner of the table; it takes no argument and tells no row",
 }
+
+# Those that take arguments: the tenant, which they compare with the transaction's own, and what it is about.
+DEFINERS_TAKE = {"forget_customers": 2}

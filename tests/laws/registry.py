@@ -116,6 +116,67 @@ def customer_body(scene: Scene) -> dict[str, Any]:
     }
 
 
+async def lead(scene: Scene) -> Made:
+    """A customer who may become another's contact."""
+    return await scene.make("/customers", customer_body(scene) | {"kind": "lead"})
+
+
+async def saved_filter(scene: Scene) -> Made:
+    """A saved filter of one's own."""
+    return await scene.make("/filters", filter_body(scene))
+
+
+def filter_body(scene: Scene) -> dict[str, Any]:
+    """A saved filter that is not there yet."""
+    return {"name": scene.text(), "filter": {"field": "name", "op": "contains", "value": scene.text()},
+            "visibility": "shared"}  # fmt: skip
+
+
+def view_body(scene: Scene) -> dict[str, Any]:
+    """A view."""
+    return {"filters": ["owner", "source"][: scene.number() % 3], "columns": ["code", "name"]}
+
+
+# Contacts and their values by the customer that has them.
+PARENTS: dict[str, str] = {}
+
+
+def of_a_company(path: str, body: Callable[[Scene], dict[str, Any]]) -> Maker:
+    """A maker of something of a company's: a contact, a phone, an address."""
+
+    async def make(scene: Scene) -> Made:
+        parent = await scene.make("/customers", customer_body(scene) | {"kind": "company"})
+        made = await scene.make(f"/customers/{parent.id}/{path}", body(scene))
+        PARENTS[made.id] = parent.id
+        return made
+
+    return make
+
+
+def contact_body(scene: Scene) -> dict[str, Any]:
+    """A contact who is not there yet."""
+    return {"name": scene.text(), "note": scene.text(), "phones": [{"value": scene.phone()}]}
+
+
+async def staffed(scene: Scene) -> Made:
+    """A company with contacts for more than a page of one."""
+    made = await scene.make("/customers", customer_body(scene) | {"kind": "company"})
+    for _ in range(2):
+        await scene.make(f"/customers/{made.id}/contacts", contact_body(scene))
+    return made
+
+
+async def of_its_customer(_: Scene, call: "Call") -> None:
+    """A contact or value is one of its own customer."""
+    made = next(id_ for name, id_ in call.path.items() if name != "customer_id")
+    call.path["customer_id"] = PARENTS[made]
+
+
+def tabs_body(scene: Scene) -> dict[str, Any]:
+    """Tabs in an order of their own."""
+    return {"tabs": [["contacts", "tasks"], ["orders", "contacts"], ["timeline"]][scene.number() % 3]}
+
+
 async def group(scene: Scene) -> Made:
     """An empty group."""
     return await scene.make("/groups", group_body(scene))
@@ -133,6 +194,28 @@ def listed(path: str) -> Maker:
         return await scene.make(path, {"name": scene.text()})
 
     return value
+
+
+async def transaction(scene: Scene) -> Made:
+    """A transaction with a customer."""
+    return await scene.make("/transactions", await transaction_body(scene))
+
+
+async def transaction_body(scene: Scene) -> dict[str, Any]:
+    """A transaction that is not there yet, with a customer and a type of its own."""
+    of, type_ = await customer(scene), await listed("/transaction-types")(scene)
+    return {"customer_id": of.id, "type_id": type_.id, "name": scene.text(), "description": scene.text()}
+
+
+async def contract(scene: Scene) -> Made:
+    """A contract with a customer."""
+    of = await customer(scene)
+    return await scene.make("/contracts", {**contract_body(scene), "customer_id": of.id})
+
+
+def contract_body(scene: Scene) -> dict[str, Any]:
+    """A contract that is not there yet."""
+    return {"number": scene.text(), "value": scene.number(), "note": scene.text()}
 
 
 async def attribute(scene: Scene) -> Made:
@@ -288,16 +371,126 @@ async def notification(scene: Scene) -> Made:
     return Made(str(made))
 
 
+async def trashed(scene: Scene) -> Made:
+    """A customer of the trash."""
+    made = await customer(scene)
+    url = f"{API}/customers/{made.id}"
+    reply = await scene.client.delete(url, headers={"If-Match": made.etag})
+    assert reply.status_code == 204, reply.text
+    return Made(made.id, '"3"')
+
+
+async def bulk_job(scene: Scene) -> Made:
+    """A bulk change of two customers that is done."""
+    ids = [(await customer(scene)).id for _ in range(2)]
+    body = {"action": "set_field", "selection": {"ids": ids}, "params": {"field": "note", "value": scene.text()}}
+    reply = await scene.client.post(f"{API}/customers/bulk", json=body, headers={"Idempotency-Key": uuid4().hex})
+    assert reply.status_code == 200, reply.text
+    scene.others.add(reply.json()["id"])
+    return Made(reply.json()["id"], reply.headers["etag"], reply.json())
+
+
+async def export(scene: Scene) -> Made:
+    """An export whose file is ready."""
+    chosen = {"ids": [(await customer(scene)).id]}
+    made = await scene.make("/exports", {"selection": chosen, "columns": ["name", "note"]})
+    scene.others.add(made.reply["job_id"])
+    for _ in range(400):
+        reply = await scene.client.get(f"{API}/exports/{made.id}")
+        if reply.json()["file_url"]:
+            LINKS[made.id] = reply.json()["file_url"].partition("token=")[2]
+            return Made(made.id, reply.headers["etag"], reply.json())
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the export was not written: {reply.text}")
+
+
+async def merge(scene: Scene) -> Made:
+    """A merge of two customers."""
+    master, source = await customer(scene), await customer(scene)
+    body = {"master_id": master.id, "source_ids": [source.id]}
+    call = Call(body=body)
+    await as_they_are(scene, call)
+    return await scene.make("/customers/merge", call.body)
+
+
+async def as_they_are(scene: Scene, call: "Call") -> None:
+    """A merge names the versions of its customers."""
+    ids = [call.body["master_id"], *call.body["source_ids"]]
+    urls = [f"{API}/customers/{one}" for one in ids]
+    versions = {one: (await scene.client.get(url)).json()["version"] for one, url in zip(ids, urls, strict=True)}
+    call.body = {**call.body, "versions": versions}
+
+
+async def with_another(scene: Scene, call: "Call") -> None:
+    """It takes two customers not to be one."""
+    call.body["customer_ids"].append((await customer(scene)).id)
+
+
+async def cluster(scene: Scene) -> Made:
+    """Two customers who may be one, as a scan has found."""
+    alike = {"name": scene.text(), "birthday": "1990-03-05"}
+    made = [await scene.make("/customers", customer_body(scene) | alike) for _ in range(2)]
+    await scan(scene)
+    return made[0]
+
+
+async def scan(scene: Scene) -> None:
+    """Looks for duplicates in all customers."""
+    job_id = (await scene.client.post(f"{API}/duplicates/scan")).json()["job_id"]
+    scene.others.add(job_id)
+    for _ in range(400):
+        if (await scene.client.get(f"{API}/jobs/{job_id}")).json()["state"] == "succeeded":
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the scan did not end")
+
+
+async def after_a_scan(scene: Scene, _: "Call") -> None:
+    """A rule merges what a scan has found."""
+    await scan(scene)
+
+
+def keys_body(scene: Scene) -> dict[str, Any]:
+    """Duplicate keys that were not so before, and that nobody's values break."""
+    return {"keys": [{"fields": ["name", "email"], "imports": bool(scene.number() % 2)}]}
+
+
+# The links' tokens by their exports.
+LINKS: dict[str, str] = {}
+
+
+async def by_its_link(_: Scene, call: "Call") -> None:
+    """A file is taken by the token that leads to it."""
+    call.query["token"] = LINKS[call.path["export_id"]]
+
+
 # How to make what a path's last parameter names. A key is an operation's id, or a path that ends with the parameter.
 MAKERS: dict[str, Maker] = {
     f"{API}/users/{{user_id}}": user,
     f"{API}/roles/{{role_id}}": role,
     f"{API}/api-keys/{{key_id}}": api_key,
     f"{API}/customers/{{customer_id}}": customer,
+    f"{API}/customers/{{customer_id}}/contacts/{{contact_id}}": of_a_company("contacts", contact_body),
+    f"{API}/customers/{{customer_id}}/phones/{{point_id}}": of_a_company("phones", lambda s: {"value": s.phone()}),
+    f"{API}/customers/{{customer_id}}/emails/{{point_id}}": of_a_company(
+        "emails", lambda s: {"value": f"{s.canary}{s.number()}@example.com"}
+    ),
+    f"{API}/customers/{{customer_id}}/addresses/{{point_id}}": of_a_company("addresses", lambda s: {"value": s.text()}),
+    f"{API}/customers/{{customer_id}}/links/{{point_id}}": of_a_company(
+        "links", lambda s: {"value": f"https://example.com/{s.canary}/{s.number()}"}
+    ),
+    "convert_customer": lead,
+    "list_contacts": staffed,
     f"{API}/groups/{{group_id}}": group,
     f"{API}/sources/{{value_id}}": listed("/sources"),
     f"{API}/customer-types/{{value_id}}": listed("/customer-types"),
     f"{API}/relationships/{{value_id}}": listed("/relationships"),
+    f"{API}/filters/{{filter_id}}": saved_filter,
+    f"{API}/tags/{{tag_id}}": listed("/tags"),
+    f"{API}/tiers/{{tier_id}}": listed("/tiers"),
+    f"{API}/transaction-types/{{type_id}}": listed("/transaction-types"),
+    f"{API}/transactions/{{transaction_id}}": transaction,
+    f"{API}/contracts/{{contract_id}}": contract,
     f"{API}/attributes/{{attribute_id}}": attribute,
     f"{API}/fields/{{key}}": field_of_customers,
     f"{API}/imports/{{import_id}}": uploaded,
@@ -311,23 +504,78 @@ MAKERS: dict[str, Maker] = {
     "resume_job": job("pause"),
     "watch_job": job("cancel"),
     f"{API}/notifications/{{notification_id}}": notification,
+    # The trash has no address of its own for one of its customers; the law of cursors asks for what a list holds.
+    f"{API}/customers/trash/{{customer_id}}": trashed,
+    "restore_customer": trashed,
+    "purge_customer": trashed,
+    "list_job_items": bulk_job,
+    "undo_job": bulk_job,
+    f"{API}/exports/{{export_id}}": export,
+    f"{API}/merges/{{merge_id}}": merge,
+    f"{API}/duplicates/{{cluster}}": cluster,
 }
 
 # Path parameters that name the same thing in every workspace, so that none is foreign.
 SHARED = {f"{API}/fields/{{key}}": "built-in fields have one key everywhere"}
 
+# Queries that an operation needs to succeed.
+QUERIES: dict[str, dict[str, str]] = {
+    "purge_customer": {"confirm": "Khách hàng bị xóa sẽ không thể khôi phục lại"},
+}
+
+# POSTs that must carry an Idempotency-Key.
+KEY_REQUIRED = {"bulk_customers"}
+
 # What an id in a body or a query names, by operation and place.
 BODY_IDS: dict[tuple[str, str], Maker] = {
     ("create_customer", "owner"): user,
     ("update_customer", "owner"): user,
+    ("create_customer", "referrer"): customer,
+    ("create_customer", "referrer_user"): user,
+    ("update_customer", "referrer_user"): user,
+    ("update_customer", "referrer"): customer,
+    ("convert_customer", "attach_to"): customer,
     ("add_group_customers", "ids[]"): customer,
     ("remove_group_customers", "ids[]"): customer,
     ("start_import", "group.id"): group,
+    ("bulk_customers", "selection.ids[]"): customer,
+    ("bulk_customers", "selection.exclude[]"): customer,
+    ("bulk_customers", "params.owner"): user,
+    ("bulk_customers", "params.groups[]"): group,
+    ("preview_bulk_customers", "selection.ids[]"): customer,
+    ("preview_bulk_customers", "selection.exclude[]"): customer,
+    ("preview_bulk_customers", "params.owner"): user,
+    ("preview_bulk_customers", "params.groups[]"): group,
+    ("create_export", "selection.ids[]"): customer,
+    ("create_export", "selection.exclude[]"): customer,
+    ("create_filter", "users[]"): user,
+    ("create_filter", "roles[]"): role,
+    ("update_filter", "users[]"): user,
+    ("update_filter", "roles[]"): role,
+    ("count_filters", "ids[]"): saved_filter,
+    ("count_customers", "ids[]"): customer,
+    ("count_customers", "exclude[]"): customer,
+    ("create_transaction", "customer_id"): customer,
+    ("create_transaction", "type_id"): listed("/transaction-types"),
+    ("create_quick_transaction", "type_id"): listed("/transaction-types"),
+    ("update_transaction", "type_id"): listed("/transaction-types"),
+    ("create_contract", "customer_id"): customer,
+    ("dismiss_duplicates", "customer_ids[]"): customer,
+    ("preview_merge", "master_id"): customer,
+    ("preview_merge", "source_ids[]"): customer,
+    ("merge_customers", "master_id"): customer,
+    ("merge_customers", "source_ids[]"): customer,
 }
 QUERY_IDS: dict[tuple[str, str], Maker] = {
     # Filters are not parameters of their own in the contract: any field may be one.
     ("list_customers", "id"): customer,
+    ("list_transactions", "customer_id"): customer,
+    ("list_transactions", "type_id"): listed("/transaction-types"),
+    ("list_contracts", "customer_id"): customer,
+    ("list_merges", "customer_id"): customer,
+    ("list_merges", "batch_id"): job(),
     ("list_customers", "owner"): user,
+    ("list_customers", "referrer"): customer,
     ("list_customers", "groups"): group,
 }
 
@@ -347,6 +595,15 @@ BODIES: dict[str, Body] = {
     "update_settings": lambda _: {},
     "create_customer": customer_body,
     "update_customer": lambda scene: {"note": scene.text()},
+    "create_contact": contact_body,
+    "update_contact": lambda scene: {"note": scene.text()},
+    "convert_customer": lambda _: {"kind": "individual"},
+    "add_customer_phone": lambda scene: {"value": scene.phone()},
+    "add_customer_email_address": lambda scene: {"value": f"{scene.canary}{scene.number()}@example.com"},
+    "add_customer_postal_address": lambda scene: {"value": scene.text()},
+    "add_customer_link": lambda scene: {"value": f"https://example.com/{scene.canary}/{scene.number()}"},
+    "put_my_customer_tabs": tabs_body,
+    "put_customer_tabs": tabs_body,
     "create_group": group_body,
     "update_group": lambda scene: {"name": scene.text()},
     "add_group_customers": lambda _: {},
@@ -357,15 +614,51 @@ BODIES: dict[str, Body] = {
     "update_source": lambda scene: {"name": scene.text()},
     "update_customer_type": lambda scene: {"name": scene.text()},
     "update_relationship": lambda scene: {"name": scene.text()},
+    "create_filter": filter_body,
+    "update_filter": lambda scene: {"name": scene.text(), "visibility": "shared"},
+    "count_filters": lambda _: {},
+    "count_customers": lambda _: {},
+    "put_my_view": view_body,
+    "put_view": view_body,
+    "create_tag": lambda scene: {"name": scene.text()},
+    "update_tag": lambda scene: {"name": scene.text()},
+    "create_tier": lambda scene: {"name": scene.text(), "benefits": scene.text()},
+    "update_tier": lambda scene: {"name": scene.text()},
+    "create_transaction_type": lambda scene: {"name": scene.text()},
+    "update_transaction_type": lambda scene: {"name": scene.text()},
+    "create_transaction": lambda scene: {"name": scene.text()},
+    "create_quick_transaction": lambda scene: {"name": scene.text()},
+    "update_transaction": lambda scene: {"name": scene.text()},
+    "create_contract": contract_body,
+    "update_contract": lambda scene: {"note": scene.text()},
+    "move_customer": lambda _: {"relationship": "Nóng"},
+    "update_score_rules": lambda scene: {"thresholds": [scene.number() * 10 + star for star in range(1, 6)]},
     "create_attribute": attribute_body,
     "update_attribute": lambda scene: {"name": scene.text()},
     "create_import": customers_file,
     "start_import": lambda _: {"dry_run": True},
+    # Between them, they read every id that a bulk change can hold.
+    "bulk_customers": lambda _: {"action": "owner", "selection": {}, "params": {}},
+    "preview_bulk_customers": lambda _: {"action": "groups_add", "selection": {}, "params": {}},
+    "create_export": lambda _: {"selection": {}, "columns": ["name", "phone"]},
+    "set_duplicate_keys": keys_body,
+    "dismiss_duplicates": lambda _: {},
+    "preview_merge": lambda _: {},
+    "merge_customers": lambda _: {},
     "update_field": lambda scene: {"position": scene.number() % 100 + 1},
 }
 
 # Where an operation's version comes from when no path parameter says it.
-VERSIONS: dict[str, str] = {"update_me": "/me", "update_settings": "/settings"}
+VERSIONS: dict[str, str] = {
+    "update_me": "/me",
+    "set_duplicate_keys": "/duplicate-keys",
+    "update_settings": "/settings",
+    "update_score_rules": "/score-rules",
+    "put_my_view": "/me/views/customers",
+    "put_view": "/views/customers",
+    "put_my_customer_tabs": "/me/tabs/customers",
+    "put_customer_tabs": "/tabs/customers",
+}
 
 
 async def in_the_group(scene: Scene, call: "Call") -> None:
@@ -384,7 +677,23 @@ async def other_settings(scene: Scene, call: "Call") -> None:
 # What must be so before the operation has something to do.
 BEFORE: dict[str, Callable[[Scene, "Call"], Awaitable[None]]] = {
     "remove_group_customers": in_the_group,
+    **dict.fromkeys(
+        (
+            "get_contact",
+            "update_contact",
+            "delete_contact",
+            "remove_customer_phone",
+            "remove_customer_email_address",
+            "remove_customer_postal_address",
+            "remove_customer_link",
+        ),
+        of_its_customer,
+    ),
     "update_settings": other_settings,
+    "get_export_file": by_its_link,
+    "merge_customers": as_they_are,
+    "dismiss_duplicates": with_another,
+    "merge_by_rule": after_a_scan,
 }
 
 
@@ -415,7 +724,7 @@ async def prepare(operation: Operation, scene: Scene, without: Spot | None = Non
 
     What stands at the spot `without` is not made, because the caller will put another id there.
     """
-    call = Call()
+    call = Call(query=dict(QUERIES.get(operation.id, {})))
     for name in operation.names("path"):
         if without == Spot("path", name):
             call.headers["If-Match"] = '"1"'
@@ -446,6 +755,8 @@ async def send(operation: Operation, client: httpx.AsyncClient, call: Call, **he
     elif call.body is not None:
         content = {"json": call.body}
     url = operation.path.format(**call.path)
+    if operation.id in KEY_REQUIRED:
+        headers = {"Idempotency-Key": uuid4().hex, **headers}
     return await client.request(
         operation.method.upper(), url, params=call.query or None, headers={**call.headers, **headers}, **content
     )

@@ -56,6 +56,14 @@ BREAKS: dict[str, str] = {
     "unique_value.missing": """
         UPDATE crm.attribute SET is_unique = true, key = 'x' WHERE tenant_id = '{tenant}';
         UPDATE crm.customer SET attributes = '{{"x": "b"}}' WHERE id = '{customer}'""",
+    "customer.merged_nowhere": """
+        UPDATE crm.customer SET deleted_at = now(), deleted_reason = 'merge' WHERE id = '{customer}'""",
+    "contact.apart_from_its_points": """
+        INSERT INTO crm.contact (tenant_id, id, customer_id, name, is_primary, version, created_at, updated_at)
+        VALUES ('{tenant}', '{tenant}', '{customer}', 'x', false, 1, now(), now());
+        INSERT INTO crm.contact_point (tenant_id, id, customer_id, contact_id, kind, value, created_at)
+        SELECT tenant_id, '{tenant}', id, '{tenant}', 'email', 'x', now() FROM crm.customer
+        WHERE tenant_id = '{tenant}' AND id <> '{customer}' LIMIT 1""",
     "user.no_administrator": "UPDATE crm.app_user SET active = false WHERE tenant_id = '{tenant}'",
     "session.two_families": """
         INSERT INTO crm.refresh_token (tenant_id, id, session_id, token_hash, created_at, expires_at)

@@ -150,5 +150,5 @@ async def crowd(settings: Settings, app: FastAPI) -> AsyncIterator[Workspace]:
 )
 async def test_lists_use_their_index(crowd: Workspace, params: dict[str, str], index: str) -> None:
     found = await plans(crowd, params)
-    assert found
-    assert index in found[0], found
+    # A filter looks at the newest first, and uses the index when they do not fill the page.
+    assert any(index in one for one in found), found

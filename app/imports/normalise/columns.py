@@ -10,7 +10,7 @@ from unicodedata import is_normalized
 from app.core.fields import PARSERS, BadValue, Field
 from app.core.vietnam import provinces
 from app.core.vietnam import text as vn
-from app.imports.normalise.copy_text import NULL, column, json, text
+from app.imports.normalise.copy_text import NULL, array, column, json, text
 from app.imports.plan import Plan
 from app.imports.reading.model import Cell, DamagedNumber, column_letter
 
@@ -31,6 +31,7 @@ class Column:
         self._member = f"{json(field.name)}:"
         self._vietnamese = plan.vietnamese
         self._ids = plan.ids.get(field.key)
+        self._tags = plan.tags
         self._known: dict[Cell, Any] = {}
         # How long a text may be that is kept as it is; 0 for what is not text.
         self._longest = {"text": field.max_length, "long_text": 20_000}.get(field.type, 0)
@@ -61,6 +62,8 @@ class Column:
             return [column([NULL if value is None else _slot(value) for value in values])] if field.slot else []
         if field.key == "groups":
             return []
+        if field.key == "tags":
+            return [column([NULL if named is None else self._numbers(named) for named in values])]
         if self._ids is not None:
             ids: dict[Any, str] = {None: NULL, **self._ids}
             return [column(map(ids.__getitem__, values))]
@@ -73,6 +76,9 @@ class Column:
         if field.key == "province":
             return [texts, column(map(_province_typed, values, cells))]
         return [texts]
+
+    def _numbers(self, names: list[str]) -> str:
+        return array(sorted(self._tags[name] for name in names))
 
     def changes(self, values: list[Any]) -> list[bytes]:
         """The member that each value adds to the changes of a `created` event; empty where there is none."""

@@ -10,8 +10,17 @@ from uuid_utils import uuid7
 
 from app.customers.words import phone_tail, search_words
 from app.imports.normalise.columns import Column, Problem, Problems
-from app.imports.normalise.copy_text import NULL, array, column, json, lexemes, objects
-from app.imports.plan import EXAMPLE_NAME, EXAMPLE_PHONE, Batch, Plan, Seen
+from app.imports.normalise.copy_text import NULL, array, column, json, lexemes, objects, text
+from app.imports.plan import (
+    CONTACT_COLUMNS,
+    CONTACT_FIELDS,
+    EXAMPLE_NAME,
+    EXAMPLE_PHONE,
+    Batch,
+    Plan,
+    Seen,
+    is_contact,
+)
 from app.imports.reading.model import Cell, Row
 
 # tenant, import, n, id, action, first_n, leader_n and errors
@@ -29,6 +38,8 @@ class Normaliser:
         self._by_key = {column.field.key: place for place, column in enumerate(self._columns)}
         self._uniques = [place for place, column in enumerate(self._columns) if _is_unique(column)]
         self._prefix = f"{plan.tenant_id}\t{plan.import_id}".encode()
+        self._contact_places = {key: self._by_key[key] for key in CONTACT_FIELDS if key in self._by_key}
+        self._last: tuple[int, int] | None = None
         self._phones: dict[str, int] = {}
         self._values: dict[tuple[str, str], int] = {}
 
@@ -36,13 +47,14 @@ class Normaliser:
         """Takes in a chunk that an earlier claim of the job has dealt with."""
         self._phones.update(seen.phones)
         self._values.update({(attribute, value): first for attribute, value, first in seen.uniques})
+        self._last = seen.last
 
     def chunk(self, rows: list[Row]) -> tuple[Batch, Seen, bytes]:
         """The staging rows of a chunk, and what the chunk adds to the memory of the file."""
         given = len(rows)
         rows = [row for row in rows if row[0] >= self._plan.start_row]
         if not rows:
-            return Batch(given, 0, 0, 0, 0, 0, 0, 0, []), Seen({}, []), b""
+            return Batch(given, 0, 0, 0, 0, 0, 0, 0, []), Seen({}, [], self._last), b""
         work = _Chunk(rows, self._columns)
         seen = self._decide(work)
         lines = [*self._written(work), *self._others(work), b""]
@@ -55,7 +67,7 @@ class Normaliser:
             folded=len(work.folds),
             skipped=len(work.skipped),
             failed=len(work.problems),
-            earlier=sorted(set(work.firsts.values())),
+            earlier=sorted({*work.firsts.values(), *work.continued_from}),
         )
         return batch, seen, b"\n".join(lines)
 
@@ -66,18 +78,46 @@ class Normaliser:
         place, known = self._by_key.get("phone"), self._phones
         phones = [None] * len(work.numbers) if place is None else work.values[place]
         for index, (number, phone) in enumerate(zip(work.numbers, phones, strict=True)):
+            if self._contact_places and self._goes_on(work, index):
+                continue
             if index in work.problems or index in work.skipped:
+                self._last = None
                 continue
             first = known.get(phone) if phone is not None else None
             if self._uniques and self._has_taken_value(work, index, first or number, seen):
+                self._last = None
                 continue
             if first is not None:
                 self._again(work, index, phone, first)
+                self._last = work.leader_number(index, first)
                 continue
             if phone is not None:
                 known[phone] = seen.phones[phone] = number
             work.lead(index, phone)
+            self._last = (number, number)
+        seen.last = self._last
         return seen
+
+    def _goes_on(self, work: _Chunk, index: int) -> bool:
+        """Deals with a row that names a contact and nothing else: it belongs to the customer above it."""
+        contact = self._contact_places.values()
+        if not any(work.cells[place][index] not in (None, "") for place in contact):
+            return False
+        if any(cells[index] not in (None, "") for place, cells in enumerate(work.cells) if place not in contact):
+            return False
+        problems = [one for one in work.problems.pop(index, []) if one["code"] != "required"]
+        if self._last is None:
+            problems.append(self._columns[next(iter(contact))].problem(
+                "customer_missing", "Người liên hệ không có khách hàng ở dòng trên",
+                "The contact has no customer in a row above"))  # fmt: skip
+        if problems:
+            work.problems[index] = problems
+        elif self._last is not None:
+            leader, first = self._last
+            work.folds[index] = ("fold", leader, first)
+            if leader < work.numbers[0]:
+                work.continued_from.add(leader)
+        return True
 
     def _again(self, work: _Chunk, index: int, phone: str, first: int) -> None:
         """Deals with a row whose phone row `first` of the file has."""
@@ -140,7 +180,9 @@ class Normaliser:
             cells = [[of_column[index] for index in leaders] for of_column in cells]
         own: list[list[bytes]] = []
         for one, of_column, raw in zip(self._columns, values, cells, strict=True):
-            own += one.fill(of_column, raw)
+            own += [] if is_contact(one.field) else one.fill(of_column, raw)
+        if self._contact_places:
+            own += self._contacts(work, leaders)
         firsts, groups = work.firsts, self._groups(values, count)
         nothing = [_NULL] * count
         fixed = [
@@ -163,8 +205,10 @@ class Normaliser:
     def _others(self, work: _Chunk) -> Iterable[bytes]:
         """The lines of the rows that only leave a trace."""
         rest = [_NULL] * (len(self._plan.columns) - OF_EVERY_LINE)
+        contacts = iter(zip(*self._contacts(work, list(work.folds)), strict=True)) if self._contact_places else None
         for index, (action, leader, first) in work.folds.items():
-            yield self._line(work, index, action, str(first), str(work.numbers[leader]), _NULL, rest)
+            line = rest if contacts is None else [*rest[: -len(CONTACT_COLUMNS)], *next(contacts)]
+            yield self._line(work, index, action, str(first), str(leader), _NULL, line)
         for action, refused in (("skipped", work.skipped), ("failed", work.problems)):
             for index, problems in refused.items():
                 yield self._line(work, index, action, NULL, NULL, column([json(problems)], escape=True)[0], rest)
@@ -202,6 +246,19 @@ class Normaliser:
     def _attributes(self, values: list[list[Any]], count: int) -> list[bytes]:
         pairs = zip(self._columns, values, strict=True)
         return objects([one.members(of_column) for one, of_column in pairs if one.field.is_attribute], count)
+
+    def _contacts(self, work: _Chunk, indices: list[int]) -> list[list[bytes]]:
+        """The columns of the contacts that these rows name; one whose only sign is a position is none."""
+        nothing = [None] * len(indices)
+        name, phone, email, position = (
+            nothing if place is None else [work.values[place][index] for index in indices]
+            for place in map(self._contact_places.get, CONTACT_FIELDS)
+        )
+        named = [any(one) for one in zip(name, phone, email, strict=True)]
+        ids = [[str(uuid7()) if one else NULL for one in named] for _ in range(2)]
+        tails = [phone_tail(one) for one in phone]
+        texts = [[NULL if one is None else text(one) for one in many] for many in (name, phone, tails, email, position)]
+        return [column(many) for many in (*ids, *texts)]
 
     def _unique_values(self, values: list[list[Any]], count: int) -> list[bytes]:
         if not self._uniques:
@@ -241,7 +298,9 @@ class _Chunk:
         self.keys = [column.field.key for column in columns]
         self.leaders: list[int] = []
         self.firsts: dict[int, int] = {}
+        # By index: the action, the row whose customer it is, and the first row of the file with that phone.
         self.folds: dict[int, tuple[str, int, int]] = {}
+        self.continued_from: set[int] = set()
         self.skipped: dict[int, list[Problem]] = {}
         self._leader_of: dict[str, int] = {}
 
@@ -261,14 +320,24 @@ class _Chunk:
         same = True
         for key, values, cells in zip(self.keys, self.values, self.cells, strict=True):
             value, before = values[index], values[leader]
+            if key in CONTACT_FIELDS:
+                # Each row keeps its own contact.
+                same = same and value is None
+                continue
             if key == "phone" or (value is None and not clear) or value == before:
                 continue
-            if key == "groups":
+            if key in ("groups", "tags"):
                 value = list(dict.fromkeys([*(before or ()), *(value or ())])) or None
                 if value == before:
                     continue
             values[leader], cells[leader], same = value, cells[index], False
-        self.folds[index] = ("echo" if same else "fold", leader, first)
+        self.folds[index] = ("echo" if same else "fold", self.numbers[leader], first)
+
+    def leader_number(self, index: int, first: int) -> tuple[int, int] | None:
+        """The row that writes the customer of a row whose phone came before, and the first with that phone."""
+        if index in self.folds:
+            return self.folds[index][1], first
+        return (self.numbers[index], first) if index in self.firsts else None
 
 
 def _is_unique(column: Column) -> bool:

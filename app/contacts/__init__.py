@@ -1,0 +1,1 @@
+"""Contacts: the people of a customer, and its and their phones, addresses and links."""

@@ -1,0 +1,203 @@
+"""Conversion of customers: a lead becomes a person or a company, or a contact of the customer whose phone it has."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.contacts import points
+from app.contacts.models import Contact, ContactPoint
+from app.contacts.owners import COLUMNS, find
+from app.contacts.points import Point
+from app.contacts.schemas import ConvertOut, PointKind
+from app.contacts.service import insert_contact
+from app.core.actor import Actor
+from app.core.clock import now
+from app.core.db import driver
+from app.core.errors import Conflict, invalid
+from app.core.events import record
+from app.core.vietnam import text as vn
+from app.customers import phones
+from app.customers.models import Customer, UniqueValue
+from app.customers.service import write_search
+from app.customers.visibility import visible
+from app.customers.words import phone_tail
+from app.filters.search import Sql
+
+__all__ = ["convert"]
+
+
+PERSON = ("name", "position", "birthday", "gender", "note")
+
+
+class SameKind(Conflict):
+    """The customer is of this kind already."""
+
+    code = "same_kind"
+    vi, en = "Khách hàng đã thuộc kiểu này", "The customer is of this kind already"
+
+
+class NotALead(Conflict):
+    """Only a lead can become a contact of another customer."""
+
+    code = "not_a_lead"
+    vi, en = "Chỉ khách hàng tiềm năng mới gắn được vào khách hàng khác", "Only a lead can be attached to a customer"
+
+
+async def convert(
+    session: AsyncSession, actor: Actor, customer_id: UUID, *, kind: str, name: str | None, attach_to: UUID | None
+) -> ConvertOut:
+    """Makes a customer one of another kind. A lead whose phone another customer or its contact has becomes a contact
+    of that one (E002), and lives on in it.
+
+    Raises:
+        NotFound, SameKind, NotALead, Invalid
+        PhoneInContact, PhoneTaken: the phone belongs to a customer whom the caller may not change.
+    """
+    customer = await find(session, actor, customer_id, lock=True)
+    if attach_to is not None and customer["kind"] != "lead":
+        raise NotALead()
+    if customer["kind"] == kind:
+        raise SameKind()
+    if customer["kind"] == "lead":
+        into = await _known(session, actor, customer, attach_to)
+        if into is not None:
+            return await _attach(session, actor, customer, into)
+    return await _change_kind(session, actor, customer, kind, name)
+
+
+async def _known(
+    session: AsyncSession, actor: Actor, lead: Mapping[str, Any], attach_to: UUID | None
+) -> dict[str, Any] | None:
+    """The customer that the lead duplicates, locked: the one that is named, else the one that has one of its phones,
+    itself before a contact of it, the oldest first."""
+    own = select(ContactPoint.value).where(ContactPoint.customer_id == lead["id"], ContactPoint.kind == "phone")
+    numbers = [*([lead["phone"]] if lead["phone"] else []), *await session.scalars(own)]
+    await phones.lock(session, numbers)
+    sql = Sql(actor.tenant_id)
+    live = f"c.tenant_id = $1 AND c.deleted_at IS NULL AND c.kind <> 'lead' AND {visible(sql, actor)}"
+    if attach_to is not None:
+        match, order = f"c.id = {sql.arg(attach_to)}::uuid", "c.id"
+    else:
+        given, tails = sql.arg(numbers), sql.arg([phone_tail(number) for number in numbers])
+        match = f"""c.id IN (
+            SELECT o.id FROM crm.customer o WHERE o.tenant_id = $1 AND o.phone = ANY({given}::text[])
+            UNION
+            SELECT p.customer_id FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.tail = ANY({tails}::text[]))"""
+        order = f"(c.phone = ANY({given}::text[])) DESC NULLS LAST, c.created_at, c.id"
+    row = await (await driver(session)).fetchrow(
+        f"SELECT {COLUMNS} FROM crm.customer c WHERE {live} AND {match} ORDER BY {order} LIMIT 1 FOR NO KEY UPDATE",
+        *sql.args,
+    )
+    if row is not None:
+        return dict(row)
+    if attach_to is not None:
+        raise invalid("attach_to", "customer_unknown", "Không có khách hàng này", "There is no such customer")
+    if numbers:
+        # Somebody else's customer has it: the lead can be neither converted beside it nor attached to it.
+        await points.claim(session, actor, {**lead, "kind": "individual"}, numbers)
+    return None
+
+
+async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], into: Mapping[str, Any]) -> ConvertOut:
+    """Makes the lead a contact of the customer, with its phones and contacts; its former id leads to the customer."""
+    await _retire(session, actor, lead["id"], into["id"])
+    contact_id = await _same_person(session, lead, into)
+    if contact_id is None:
+        values = {key: lead[key] for key in PERSON}
+        contact_id = await insert_contact(session, actor, into, values, _own_points(lead), primary=False)
+    else:
+        await _complete(session, actor, lead, into, contact_id)
+    of_lead = {"customer_id": into["id"]}
+    own = (ContactPoint.customer_id == lead["id"], ContactPoint.contact_id.is_(None))
+    await session.execute(update(ContactPoint).where(*own).values(contact_id=contact_id, **of_lead))
+    await session.execute(update(ContactPoint).where(ContactPoint.customer_id == lead["id"]).values(**of_lead))
+    await session.execute(update(Contact).where(Contact.customer_id == lead["id"]).values(is_primary=False, **of_lead))
+    told = {"kind": (lead["kind"], "contact")}
+    data = {"contact_id": contact_id, "lead_id": lead["id"], "customer_id": into["id"]}
+    await record(session, actor, "customer.converted", lead["id"], changes=told, data=data)
+    changes = {"contacts": (None, lead["name"])}
+    await record(session, actor, "customer.contact_added", into["id"], changes=changes, data=data)
+    return ConvertOut(id=into["id"], kind=into["kind"], attached=True, contact_id=contact_id, version=into["version"])
+
+
+async def _retire(session: AsyncSession, actor: Actor, lead_id: UUID, into_id: UUID) -> None:
+    """The lead is no customer any more; it lives on in another."""
+    moment = now()
+    await session.execute(
+        update(Customer)
+        .where(Customer.id == lead_id)
+        .values(
+            deleted_at=moment, deleted_by=actor.id, deleted_reason="merge", merged_into=into_id,
+            version=Customer.version + 1, updated_at=moment,
+        )
+    )  # fmt: skip
+    held = (UniqueValue.tenant_id == actor.tenant_id, UniqueValue.customer_id == lead_id)
+    await session.execute(delete(UniqueValue).where(*held))
+
+
+async def _same_person(session: AsyncSession, lead: Mapping[str, Any], into: Mapping[str, Any]) -> UUID | None:
+    """The customer's contact who has the lead's phone."""
+    if not lead["phone"]:
+        return None
+    found: UUID | None = await session.scalar(
+        select(ContactPoint.contact_id)
+        .where(ContactPoint.customer_id == into["id"], ContactPoint.contact_id.is_not(None))
+        .where(ContactPoint.kind == "phone", ContactPoint.value == lead["phone"])
+        .order_by(ContactPoint.id)
+        .limit(1)
+    )
+    return found
+
+
+async def _complete(
+    session: AsyncSession, actor: Actor, lead: Mapping[str, Any], into: Mapping[str, Any], contact_id: UUID
+) -> None:
+    """Gives the contact what the lead knew and it did not."""
+    row = (await session.scalars(select(Contact).where(Contact.id == contact_id))).one()
+    for key in PERSON:
+        if getattr(row, key) is None:
+            setattr(row, key, lead[key])
+    row.version, row.updated_at = row.version + 1, now()
+    known = set(await session.scalars(select(ContactPoint.value).where(ContactPoint.contact_id == contact_id)))
+    missing = [one for many in _own_points(lead).values() for one in many if one.value not in known]
+    await points.keep(session, actor, into, contact_id, missing)
+
+
+def _own_points(customer: Mapping[str, Any]) -> dict[PointKind, list[Point]]:
+    """The customer's own phone, e-mail, address and website as those of a contact."""
+    return {
+        kind: [Point(kind, one.value, one.label, one.typed) for one in points.own(customer, kind)]
+        for kind in points.LISTS
+    }
+
+
+async def _change_kind(
+    session: AsyncSession, actor: Actor, customer: Mapping[str, Any], kind: str, name: str | None
+) -> ConvertOut:
+    """Changes the kind. A person who becomes a company of another name stays as its primary contact."""
+    given = vn.clean(name or "") or (customer["company_name"] if kind == "company" else None)
+    new_name = given or customer["name"]
+    await session.execute(
+        update(Customer)
+        .where(Customer.id == customer["id"])
+        .values(kind=kind, name=new_name, version=Customer.version + 1, updated_at=now())
+    )
+    changes = {"kind": (customer["kind"], kind)}
+    contact_id = None
+    if new_name != customer["name"]:
+        changes["name"] = (customer["name"], new_name)
+        row = (await session.execute(select(Customer.email, Customer.tax_code, Customer.phone).where(
+            Customer.id == customer["id"]))).one()  # fmt: skip
+        await write_search(session, customer["id"], {"name": new_name, **row._mapping})
+        if kind == "company":
+            values = {key: customer[key] for key in PERSON}
+            after = {**customer, "kind": kind}
+            contact_id = await insert_contact(session, actor, after, values, _own_points(customer), primary=True)
+    data = {"contact_id": contact_id} if contact_id else {}
+    await record(session, actor, "customer.converted", customer["id"], changes=changes, data=data)
+    return ConvertOut(
+        id=customer["id"], kind=kind, attached=False, contact_id=contact_id, version=customer["version"] + 1
+    )

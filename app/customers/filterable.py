@@ -1,0 +1,292 @@
+"""What customers can be filtered by: the registry's fields, the columns that only the system writes, and related facts.
+
+Deleted customers are left out unless the tree itself names one of the fields of DELETED.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from datetime import date
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from app.core.actor import Actor
+from app.core.clock import today
+from app.core.fields import Field
+from app.core.vietnam import provinces
+from app.core.vietnam import text as vn
+from app.customers.entity import CUSTOMERS
+from app.customers.registry import KINDS, Registry
+from app.filters.fields import (
+    Choice,
+    Filterable,
+    Kind,
+    Lookup,
+    Related,
+    choice_field,
+    date_field,
+    flag_field,
+    id_field,
+    moment_field,
+    number_field,
+    parse_number,
+    parse_whole,
+    show_flag,
+    text_field,
+    unknown_choice,
+)
+from app.filters.related import RELATED
+from app.filters.search import Entity, Sql
+from app.filters.tree import Node, compile_node, fields_of, parse
+
+DELETED: Final = frozenset(("deleted", "deleted_at", "deleted_reason"))
+UTC: Final = ZoneInfo("UTC")
+GENDERS: Final = {"male": "Nam", "female": "Nữ", "other": "Khác"}
+ME: Final = "me"
+REASONS: Final = {"trash": "Đã xóa", "merge": "Đã gộp"}
+
+# What only the system writes and no form shows.
+COLUMNS: Final[tuple[Filterable, ...]] = (
+    flag_field("tier_fixed", "Cấp độ đặt tay", "Tier set by hand", "c.tier_fixed"),
+    flag_field("in_pool", "Trong kho chung", "In the common pool", "c.in_pool"),
+    flag_field("deleted", "Đã xóa", "Deleted", "(c.deleted_at IS NOT NULL)"),
+    moment_field("deleted_at", "Ngày xóa", "Deleted at", "c.deleted_at"),
+    choice_field("deleted_reason", "Lý do xóa", "Why deleted", "c.deleted_reason", REASONS),
+)
+
+
+@dataclass(frozen=True)
+class CustomerFields:
+    """The fields of one workspace's customers as one caller filters by them."""
+
+    registry: Registry
+    actor: Actor
+    today: date = dataclass_field(default_factory=today)
+    entity: Entity = CUSTOMERS
+
+    @property
+    def related(self) -> Mapping[str, Related]:
+        """The related facts that the caller may ask for, by their names."""
+        return {key: one for key, one in RELATED.items() if not one.permission or self.actor.may(one.permission)}
+
+    def get(self, key: str) -> Filterable | None:
+        """A field by its key; an attribute also by its bare key where no other field has it."""
+        field = self.registry.get(key)
+        return self._of(field) if field is not None else _COLUMNS.get(key)
+
+    def all(self) -> Iterator[Filterable]:
+        """Every field, the registry's first, in its order."""
+        yield from (found for field in self.registry.fields.values() if (found := self._of(field)) is not None)
+        yield from COLUMNS
+
+    def _of(self, field: Field) -> Filterable | None:
+        if field.key in ("groups", "tags"):
+            return self._numbered(field)
+        if field.type == "person":
+            return self._person(field)
+        if field.key in self.registry.ids:
+            return self._listed(field)
+        if field.is_attribute:
+            return _attribute(field)
+        return _column(field) if field.column is not None else None
+
+    def _listed(self, field: Field) -> Filterable:
+        """A value of one of the workspace's lists, by name or id; also one that is no longer in use."""
+        ids, labels = self.registry.ids[field.key], self.registry.labels[field.key]
+        parse = _named(field, {**{vn.fold(name): id_ for name, id_ in ids.items()}, **_by_id(ids.values())})
+        return Filterable(
+            field.key, field.vi, field.en, "choice", f"c.{field.column}", "uuid", parse,
+            show=lambda value: labels.get(value, str(value)), choices=tuple(Choice(name, name) for name in ids),
+        )  # fmt: skip
+
+    def _numbered(self, field: Field) -> Filterable:
+        """Groups and tags, by name or id; the row holds their numbers."""
+        named = self.registry.groups if field.key == "groups" else self.registry.tags
+        numbers = {vn.fold(name): one.no for name, one in named.items()}
+        numbers |= {name.casefold(): one.no for name, one in named.items()}
+        numbers |= {str(one.id): one.no for one in named.values()}
+        names = {one.no: name for name, one in named.items()}
+        return Filterable(
+            field.key, field.vi, field.en, "set", f"c.{field.column}", "int[]", _named(field, numbers),
+            show=lambda no: names.get(no, str(no)), choices=tuple(Choice(name, name) for name in named),
+            needs=f"c.{field.column} <> '{{}}'" if field.key == "tags" else "",
+        )  # fmt: skip
+
+    def _person(self, field: Field) -> Filterable:
+        """Somebody by username, id or full name; `me` is whoever asks."""
+        names, mine = self.registry.names, self.actor.id
+
+        def parse(raw: Any) -> Any:
+            # Somebody who has left may still own customers.
+            asked = str(mine) if isinstance(raw, str) and raw.casefold() == ME else _as_id(raw)
+            found = asked or field.parse(raw)
+            return found if field.is_attribute else UUID(found) if found else None
+
+        people = tuple(Choice(self.registry.owners[id_], name) for id_, name in names.items())
+        where = _attribute_column(field, "text") if field.is_attribute else f"c.{field.column}"
+        return Filterable(
+            field.key, field.vi, field.en, "choice", where, "text" if field.is_attribute else "uuid", parse,
+            show=lambda value: names.get(UUID(str(value)), str(value)), choices=people,
+        )  # fmt: skip
+
+
+def predicate(sql: Sql, registry: Registry, actor: Actor, tree: Any) -> str:
+    """The predicate of a tree of customers (JSON) over alias `c`: the tree itself, and that they are not deleted.
+
+    Raises:
+        Invalid: the tree is wrong; with the path of each wrong node.
+        Forbidden: it asks for deleted customers, and the caller may not delete.
+    """
+    where, tested = conditions(sql, CustomerFields(registry, actor), parse(tree))
+    return " AND ".join(f"({one})" for one in (*where, *tested)) or "true"
+
+
+def conditions(
+    sql: Sql, fields: CustomerFields, node: Node, *, one_by_one: bool = False
+) -> tuple[list[str], list[str]]:
+    """The same for a parsed tree, in two parts that must both hold: not deleted; what the tree says."""
+    found = compile_node(node, sql, fields, one_by_one=one_by_one)
+    tested = [found] if found != "true" else []
+    if fields_of(node) & DELETED:
+        fields.actor.require("customers.delete")
+        return [], tested
+    return ["c.deleted_at IS NULL"], tested
+
+
+def _column(field: Field) -> Filterable:
+    """A field that has a column of its own."""
+    names, where = (field.key, field.vi, field.en), f"c.{field.column}"
+    if field.type in _PLAIN:
+        return _PLAIN[field.type](*names, where)
+    if field.key == "id":
+        return id_field(*names, where)
+    if field.key == "code":
+        return text_field(*names, where, lookup="prefix")
+    kind, lookup = _SEARCHED.get(field.key, ("text", ""))
+    made = Filterable(*names, kind, where, "text", field.parse, lookup=lookup)
+    match field.type:
+        case "date":
+            return date_field(*names, where, anniversary="c.birth_md" if field.key == "birthday" else "")
+        case "gender":
+            return replace(made, kind="choice", show=GENDERS.__getitem__, choices=_listing(GENDERS))
+        case "province":
+            listed = {one.name: one.name for one in provinces.ALL}
+            return replace(made, kind="choice", show=_province, choices=_listing(listed))
+        case "choice":
+            labels = {one: KINDS[one][0] if one in KINDS else one for one in field.choices}
+            return replace(made, kind="choice", show=lambda value: labels.get(value, value), choices=_listing(labels))
+        case "phone":
+            return replace(made, kind="phone")
+    return made
+
+
+def _attribute(field: Field) -> Filterable:
+    """A field that the workspace added."""
+    names, where = (field.key, field.vi, field.en), _attribute_column(field, "text")
+    made = Filterable(*names, "text", where, "text", field.parse, choices=_listing({one: one for one in field.choices}))
+    match field.type:
+        case "integer" | "decimal" | "money":
+            parse = {"integer": parse_whole, "decimal": parse_number, "money": _money(field)}[field.type]
+            return number_field(*names, _attribute_column(field, "numeric"), parse=parse)
+        case "datetime":
+            return moment_field(*names, _attribute_column(field, "timestamptz"))
+        case "date" if field.slot:
+            # A slot holds a day as its midnight in UTC.
+            return replace(moment_field(*names, where), zone=UTC)
+        case "date":
+            return date_field(*names, _attribute_column(field, "date"))
+        case "boolean":
+            return replace(made, kind="boolean", show=show_flag, choices=None)
+        case "choice":
+            return replace(made, kind="choice")
+        case "choices":
+            where = f"(c.attributes -> {_quoted(field.name)})"
+            return replace(made, kind="set", column=where, cast="jsonb", parse=_one_choice(field))
+        case "phone":
+            return replace(made, kind="phone", choices=None)
+    return replace(made, choices=None)
+
+
+def _attribute_column(field: Field, cast: str) -> str:
+    """Where an attribute's value is read: its typed slot, else the JSON, of which only values of the type count."""
+    if field.slot:
+        return f"c.{field.slot}"
+    value = f"(c.attributes ->> {_quoted(field.name)})"
+    if cast == "text":
+        return value
+    return f"CASE WHEN pg_input_is_valid({value}, '{cast}') THEN {value}::{cast} END"
+
+
+def _named(field: Field, known: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """A parser of names: without case, and without accents where that is clear."""
+
+    def parse(raw: Any) -> Any:
+        said = raw if isinstance(raw, str) else ""
+        found = known.get(said.casefold(), known.get(vn.fold(said)))
+        if found is None:
+            raise unknown_choice(field.vi, field.en, raw)
+        return found
+
+    return parse
+
+
+def _by_id(ids: Iterable[UUID]) -> dict[str, UUID]:
+    return {str(id_): id_ for id_ in ids}
+
+
+def _as_id(raw: Any) -> str | None:
+    try:
+        return str(UUID(raw)) if isinstance(raw, str) and len(raw) == 36 else None
+    except ValueError:
+        return None
+
+
+def _listing(values: Mapping[str, str]) -> tuple[Choice, ...]:
+    return tuple(Choice(value, label) for value, label in values.items())
+
+
+def _one_choice(field: Field) -> Callable[[Any], Any]:
+    def parse(raw: Any) -> Any:
+        found = field.parse([raw]) if isinstance(raw, str) else None
+        if not found:
+            raise unknown_choice(field.vi, field.en, raw)
+        return found[0]
+
+    return parse
+
+
+def _money(field: Field) -> Callable[[Any], Any]:
+    def parse(raw: Any) -> Any:
+        return None if isinstance(raw, bool) else parse_number(field.parse(raw))
+
+    return parse
+
+
+def _province(code: str) -> str:
+    found = provinces.by_code(code)
+    return found.name if found else code
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
+
+
+_COLUMNS: Final = {one.key: one for one in COLUMNS}
+_PLAIN: Final[dict[str, Callable[[str, str, str, str], Filterable]]] = {
+    "datetime": moment_field,
+    "integer": partial(number_field, cast="bigint"),
+    "decimal": number_field,
+    "money": number_field,
+    "boolean": flag_field,
+    "record": id_field,
+}
+# Fields that the search words or the backward phones find.
+_SEARCHED: Final[dict[str, tuple[Kind, Lookup]]] = {
+    "name": ("name", "words"),
+    "phone": ("phone", "tail"),
+    "email": ("text", "lexeme"),
+    "tax_code": ("text", "lexeme"),
+}

@@ -1,0 +1,81 @@
+"""One phone, one customer: its own, or one of its contacts'.
+
+Customers among themselves are kept apart by a unique index; contacts by a look, under a lock of the phone where
+contacts are written. Leads stand outside: a lead may duplicate a contact until it is converted (E002).
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.actor import Actor
+from app.core.db import driver
+from app.core.errors import AppError
+from app.core.vietnam import phone as phones
+from app.customers.errors import PhoneInContact, PhoneTaken
+from app.customers.referrers import LOOKUP
+from app.customers.visibility import visible
+from app.customers.words import phone_tail
+from app.filters.search import Sql
+
+# For a statement whose $1 is the tenant: a contact of another live customer has the phone with these digits backwards.
+HELD = """EXISTS (
+    SELECT FROM crm.contact_point p JOIN crm.customer o ON o.tenant_id = $1 AND o.id = p.customer_id
+    WHERE p.tenant_id = $1 AND p.tail = {tail}::text AND o.deleted_at IS NULL AND o.kind <> 'lead'
+      AND o.id IS DISTINCT FROM {own}::uuid)"""
+NO_OWNER = ("chưa có", "nobody")
+
+
+async def lock(session: AsyncSession, numbers: Sequence[str]) -> None:
+    """Lets nobody else give these phones to a contact until the transaction ends."""
+    raw = await driver(session)
+    for number in sorted(set(numbers)):
+        key = f"phone:{session.info['tenant_id']}:{number}"
+        await raw.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+
+
+async def refuse_held(session: AsyncSession, actor: Actor, numbers: Sequence[str], own: UUID | None) -> None:
+    """Refuses phones that another customer's contact has.
+
+    Raises:
+        PhoneInContact, PhoneTaken: the first, as far as the caller may know whose it is.
+    """
+    refusal = await held(session, actor, numbers, own)
+    if refusal is not None:
+        raise refusal
+
+
+async def held(session: AsyncSession, actor: Actor, numbers: Sequence[str], own: UUID | None) -> AppError | None:
+    """The refusal of phones that another customer's contact has, None where nobody has them."""
+    sql = Sql(actor.tenant_id)
+    tails = sql.arg([phone_tail(number) for number in numbers])
+    row = await (await driver(session)).fetchrow(
+        f"""
+        SELECT p.value, c.id, c.name, c.owner_id, u.full_name AS owner, ({visible(sql, actor)}) AS seen
+        FROM crm.contact_point p JOIN crm.customer c ON c.tenant_id = $1 AND c.id = p.customer_id
+        LEFT JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = c.owner_id
+        WHERE p.tenant_id = $1 AND p.tail = ANY({tails}::text[]) AND c.deleted_at IS NULL AND c.kind <> 'lead'
+          AND c.id IS DISTINCT FROM {sql.arg(own)}::uuid
+        ORDER BY seen DESC, c.created_at, c.id LIMIT 1
+        """,
+        *sql.args,
+    )
+    if row is None:
+        return None
+    if not row["seen"] and not actor.may(LOOKUP):
+        return PhoneTaken(extra={"field": "phone"})
+    return in_contact(row)
+
+
+def in_contact(row: asyncpg.Record) -> PhoneInContact:
+    """The refusal that names the customer (`name`) and its owner whose contact has the phone (`value`)."""
+    seen = {"existing_id": str(row["id"])} if row["seen"] else {}
+    owner_id = row["owner_id"] and str(row["owner_id"])
+    error = PhoneInContact(
+        phone=phones.national(row["value"]), customer=row["name"], owner=row["owner"] or NO_OWNER[0],
+        extra={"field": "phone", "existing_owner_id": owner_id, **seen},
+    )  # fmt: skip
+    error.errors = [error.on("phone")]
+    return error

@@ -1,0 +1,277 @@
+"""Saved filters: who sees them, what they mean, and how many customers each finds now."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.actor import Actor
+from app.core.clock import new_id, now
+from app.core.db import driver, on_conflict, tenant_of
+from app.core.errors import FieldError, Forbidden, Invalid, NotFound, Stale, invalid
+from app.core.events import record
+from app.core.paging import Pager
+from app.core.vietnam import text as vn
+from app.customers import registry as registries
+from app.customers.entity import CUSTOMERS
+from app.customers.filterable import CustomerFields, conditions
+from app.customers.queries import sort_key
+from app.customers.registry import Registry
+from app.customers.visibility import visible
+from app.filters.search import Sql, Wanted, door
+from app.filters.tree import describe, parse
+from app.identity.models import Role, User
+from app.views.errors import FilterNameTaken, TooManyFilters
+from app.views.models import SavedFilter
+from app.views.schemas import MAX_COUNTED, FilterCount, SavedFilterIn, SavedFilterOut, SavedFilterPage
+
+__all__ = ["counts", "create", "delete", "get", "page", "update"]
+
+SHARE = "filters.share"
+MAX_OWN = 500
+EVERYBODY = "Tất cả khách hàng"
+COLUMNS = """f.id, f.name, f.name_key, f.tree, f.visibility, f.user_ids, f.role_ids, f.sort, f.owner_id,
+    f.created_at, f.updated_at, f.version, owner.full_name AS owner_name"""
+FROM = """FROM crm.saved_filter f
+    LEFT JOIN crm.app_user owner ON owner.tenant_id = $1 AND owner.id = f.owner_id
+    WHERE f.tenant_id = $1 AND (f.owner_id = $2 OR f.visibility = 'workspace' OR f.visibility = 'shared' AND (
+        $2 = ANY(f.user_ids)
+        OR (SELECT me.role_id FROM crm.app_user me WHERE me.tenant_id = $1 AND me.id = $2) = ANY(f.role_ids)))"""
+
+
+async def page(
+    session: AsyncSession, actor: Actor, *, limit: int, cursor: str | None, secret: bytes
+) -> SavedFilterPage:
+    """The saved filters that the caller may see: their own, and what others share with them."""
+    pager = Pager(secret, actor.tenant_id, actor.id, "filters")
+    position = pager.position(cursor)
+    sql = Sql(actor.tenant_id, [actor.id])
+    after = ""
+    if position is not None:
+        after = f"AND (f.name_key, f.id) > ({sql.arg(str(position[0]))}::text, {sql.arg(UUID(position[1]))}::uuid)"
+    raw = await driver(session)
+    rows = await raw.fetch(f"SELECT {COLUMNS} {FROM} {after} ORDER BY f.name_key, f.id LIMIT {limit + 1:d}", *sql.args)
+    known = await registries.load(session)
+    more = len(rows) > limit
+    last = rows[limit - 1] if more else None
+    return SavedFilterPage(
+        items=[_shown(row, known, actor) for row in rows[:limit]],
+        next_cursor=pager.cursor([last["name_key"], str(last["id"])]) if last else None,
+    )
+
+
+async def get(session: AsyncSession, actor: Actor, filter_id: UUID) -> SavedFilterOut:
+    """A saved filter.
+
+    Raises:
+        NotFound: there is none, or none that the caller may see.
+    """
+    row = await (await driver(session)).fetchrow(
+        f"SELECT {COLUMNS} {FROM} AND f.id = $3", actor.tenant_id, actor.id, filter_id
+    )
+    if row is None:
+        raise NotFound()
+    return _shown(row, await registries.load(session), actor)
+
+
+async def create(session: AsyncSession, actor: Actor, given: SavedFilterIn) -> SavedFilterOut:
+    """Keeps a filter.
+
+    Raises:
+        Invalid: the tree, the sort, or whom it is shared with.
+        Forbidden: shared, without the permission to share.
+        FilterNameTaken, TooManyFilters
+    """
+    values = await _checked(session, actor, given.model_dump())
+    own = await session.scalar(select(func.count()).select_from(SavedFilter).where(SavedFilter.owner_id == actor.id))
+    if own is not None and own >= MAX_OWN:
+        raise TooManyFilters(limit=MAX_OWN)
+    moment = now()
+    made: UUID | None = await session.scalar(
+        upsert(SavedFilter)
+        .values(
+            tenant_id=tenant_of(session), id=new_id(), owner_id=actor.id, version=1, created_at=moment,
+            updated_at=moment, **values,
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "owner_id", "name_key"])
+        .returning(SavedFilter.id)
+    )  # fmt: skip
+    if made is None:
+        raise _name_taken()
+    await record(session, actor, "filter.created", made, data={"name": given.name, "visibility": given.visibility})
+    return await get(session, actor, made)
+
+
+async def update(
+    session: AsyncSession, actor: Actor, filter_id: UUID, given: Mapping[str, Any], *, version: int
+) -> SavedFilterOut:
+    """Changes a saved filter: one's own, or one of the workspace's with the permission to share.
+
+    Raises:
+        NotFound, Stale, Invalid, Forbidden, FilterNameTaken
+    """
+    row = await _locked(session, actor, filter_id, version)
+    values = await _checked(session, actor, given)
+    changes = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
+    if changes:
+        for name, (_, value) in changes.items():
+            setattr(row, name, value)
+        row.version, row.updated_at = row.version + 1, now()
+        with on_conflict({"saved_filter_name_uq": _name_taken}):
+            await session.flush()
+        told = {name: pair for name, pair in changes.items() if name != "name_key"}
+        await record(session, actor, "filter.updated", filter_id, changes=_plain(told))
+    return await get(session, actor, filter_id)
+
+
+async def delete(session: AsyncSession, actor: Actor, filter_id: UUID, *, version: int) -> None:
+    """Deletes a saved filter.
+
+    Raises:
+        NotFound, Stale, Forbidden
+    """
+    row = await _locked(session, actor, filter_id, version)
+    await session.delete(row)
+    await session.flush()
+    await record(session, actor, "filter.deleted", filter_id, data={"name": row.name})
+
+
+async def counts(
+    raw: asyncpg.Connection, actor: Actor, registry: Registry, ids: Sequence[UUID] | None, *, cap: int
+) -> list[FilterCount]:
+    """How many customers each saved filter finds for the caller, in one statement; the first hundred without ids."""
+    sql = Sql(actor.tenant_id, [actor.id])
+    only = "" if ids is None else f"AND f.id = ANY({sql.arg(list(ids))}::uuid[])"
+    rows = await raw.fetch(
+        f"SELECT f.id, f.tree {FROM} {only} ORDER BY f.name_key, f.id LIMIT {MAX_COUNTED:d}", *sql.args
+    )
+    asked, each, problems = Sql(actor.tenant_id), list[Wanted](), dict[UUID, FieldError]()
+    fields = CustomerFields(registry, actor)
+    for row in rows:
+        kept = len(asked.args)
+        try:
+            where, tested = conditions(asked, fields, parse(_tree(row["tree"])))
+            each.append(Wanted(visible(asked, actor), where, tested=tested))
+        except (Invalid, Forbidden) as refused:
+            # Arguments that no statement mentions would have no type.
+            del asked.args[kept:]
+            problems[row["id"]] = _problem(refused)
+    found: list[int] = []
+    if each:
+        async with door(raw) as opened:
+            found = await opened.counts(CUSTOMERS, asked, each, cap=cap)
+    counted = iter(found)
+    return [_counted(row["id"], problems.get(row["id"]), counted, cap) for row in rows]
+
+
+def _counted(filter_id: UUID, problem: FieldError | None, counted: Iterator[int], cap: int) -> FilterCount:
+    if problem is not None:
+        return FilterCount(id=filter_id, count=None, capped=False, problem=problem)
+    count = next(counted)
+    return FilterCount(id=filter_id, count=count, capped=count >= cap)
+
+
+async def _checked(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the columns, checked."""
+    registry = await registries.load(session)
+    values: dict[str, Any] = {}
+    if "name" in given:
+        values["name"] = vn.clean(given["name"])
+        values["name_key"] = values["name"].casefold()
+        if not values["name"]:
+            raise invalid("name", "missing", "Bắt buộc nhập", "This is required")
+    if "filter" in given:
+        conditions(Sql(actor.tenant_id), CustomerFields(registry, actor), parse(given["filter"]))
+        values["tree"] = given["filter"]
+    if given.get("sort") is not None:
+        sort_key(registry, given["sort"].lstrip("-"))
+    if "sort" in given:
+        values["sort"] = given["sort"]
+    if "visibility" in given:
+        if given["visibility"] != "private":
+            actor.require(SHARE)
+        values["visibility"] = given["visibility"]
+    for name, column, table in (("users", "user_ids", User), ("roles", "role_ids", Role)):
+        if name in given:
+            values[column] = await _existing(session, table, given[name], name)
+    return values
+
+
+async def _existing(
+    session: AsyncSession, table: type[User] | type[Role], ids: Sequence[UUID], name: str
+) -> list[UUID]:
+    wanted = list(dict.fromkeys(ids))
+    known = set(await session.scalars(select(table.id).where(table.id.in_(wanted)))) if wanted else set()
+    missing = [number for number, one in enumerate(wanted) if one not in known]
+    if missing:
+        raise invalid(f"{name}[{missing[0]}]", "id_unknown", "Không tìm thấy dữ liệu", "Not found")
+    return wanted
+
+
+async def _locked(session: AsyncSession, actor: Actor, filter_id: UUID, version: int) -> SavedFilter:
+    seen = await get(session, actor, filter_id)
+    row = await session.scalar(select(SavedFilter).where(SavedFilter.id == filter_id).with_for_update())
+    if row is None:
+        raise NotFound()
+    if not seen.mine and not (row.visibility == "workspace" and actor.may(SHARE)):
+        raise Forbidden(permission=SHARE)
+    if row.version != version:
+        raise Stale()
+    return row
+
+
+def _shown(row: asyncpg.Record, registry: Registry, actor: Actor) -> SavedFilterOut:
+    tree, sentence, problems = _tree(row["tree"]), "", list[FieldError]()
+    fields = CustomerFields(registry, actor)
+    try:
+        node = parse(tree)
+        conditions(Sql(actor.tenant_id), fields, node)
+        sentence = describe(node, fields, everybody=EVERYBODY)
+    except Invalid as refused:
+        problems = refused.errors
+    except Forbidden as refused:
+        problems = [_problem(refused)]
+    return SavedFilterOut(
+        id=row["id"],
+        name=row["name"],
+        filter=tree,
+        sentence=sentence,
+        problems=problems,
+        visibility=row["visibility"],
+        users=row["user_ids"],
+        roles=row["role_ids"],
+        sort=row["sort"],
+        owner_id=row["owner_id"],
+        owner_name=row["owner_name"],
+        mine=row["owner_id"] == actor.id,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        version=row["version"],
+    )
+
+
+def _problem(refused: Invalid | Forbidden) -> FieldError:
+    return refused.errors[0] if refused.errors else refused.on("filter")
+
+
+def _name_taken() -> FilterNameTaken:
+    error = FilterNameTaken()
+    error.errors = [error.on("name")]
+    return error
+
+
+def _tree(stored: Any) -> Any:
+    # A session's connection has read the JSON already, a reader's has not.
+    return msgspec.json.decode(stored) if isinstance(stored, str) else stored
+
+
+def _plain(changes: Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    def said(value: Any) -> Any:
+        return [str(one) for one in value] if isinstance(value, list) else value
+
+    return {name: (said(before), said(after)) for name, (before, after) in changes.items()}

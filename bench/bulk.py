@@ -1,0 +1,157 @@
+"""A hundred thousand customers changed, tagged and handed over at once, with events and a way back; and exported.
+
+The floor of a change is an UPDATE of as many rows of a copy with a primary key and nothing else; that of an export is
+the writer alone with its rows in memory.
+"""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+from rustpy_xlsxwriter import FastExcel
+
+from bench.dataset import Bench
+from bench.servers import running, sign_in
+from bench.table import Row
+
+MANY = 100_000
+ROUNDS = 3
+COLUMNS = [
+    "code", "name", "phone", "email", "birthday", "province", "gender", "address", "source", "customer_type",
+    "company_name", "tax_code", "position", "note", "relationship", "owner", "groups", "created_at", "updated_at",
+    "version",
+]  # fmt: skip
+COPY = """
+CREATE TABLE bench_copy AS
+SELECT tenant_id, id, code, name, phone, email, note, owner_id, relationship_id, group_nos, attributes, version,
+       created_at, updated_at
+FROM crm.customer WHERE tenant_id = $1 ORDER BY created_at DESC LIMIT 300000
+"""
+FLOOR = """
+UPDATE bench_copy SET note = $2, version = version + 1, updated_at = now()
+WHERE id IN (SELECT id FROM bench_copy WHERE tenant_id = $1 ORDER BY id LIMIT $3)
+"""
+# Codes have seven digits: those below a hundred thousand.
+CHOSEN = {"filter": {"field": "code", "op": "starts_with", "value": "KH00"}}
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Interleaved rounds of floor and change; every change is taken back."""
+    with running(bench, "api", "worker"):
+        client = sign_in("other")
+        count = asyncio.run(_prepare(bench))
+        me = client.get("/me").json()["username"]
+        rows = []
+        for name, action, params in (
+            ("change a field of 100k", "set_field", {"field": "note", "value": "đo"}),
+            ("tag 100k", "tag", {"tags": ["Đo tốc độ"]}),
+            ("hand 100k over", "owner", {"owner": me}),
+        ):
+            rows += _compare(bench, client, name, action, params, count)
+        rows.append(_export(client, count))
+    return rows
+
+
+def _compare(
+    bench: Bench, client: httpx.Client, name: str, action: str, params: dict[str, Any], count: int
+) -> list[Row]:
+    ours, floors, backs = [], [], []
+    for number in range(ROUNDS):
+        floors.append(asyncio.run(_floor(bench, f"{action} {number}")))
+        body = {"action": action, "selection": CHOSEN, "expected_count": count, "params": params}
+        job, spent = _timed(lambda body=body: client.post(  # type: ignore[misc]
+            "/customers/bulk", json=body, headers={"Idempotency-Key": uuid4().hex}), client)  # fmt: skip
+        ours.append(spent)
+        if action != "owner":
+            assert job["result"]["changed"] == count, job
+        undone, back = _timed(lambda job=job: client.post(f"/jobs/{job['id']}/undo"), client)  # type: ignore[misc]
+        backs.append(back)
+        assert undone["result"]["kept"] == 0, undone
+    ratio = statistics.median(one / floor for one, floor in zip(ours, floors, strict=True))
+    back = statistics.median(one / floor for one, floor in zip(backs, floors, strict=True))
+    floor = f"{statistics.median(floors):.2f} s"
+    return [
+        Row(name, f"{statistics.median(ours):.2f} s", floor, f"{ratio:.1f}", "≤ 4", ratio <= 4),
+        Row(f"{name}, undone", f"{statistics.median(backs):.2f} s", floor, f"{back:.1f}", "≤ 4", back <= 4),
+    ]
+
+
+def _timed(post: Callable[[], httpx.Response], client: httpx.Client) -> tuple[dict[str, Any], float]:
+    """The job once it has succeeded, and the seconds from the request until then."""
+    started = time.perf_counter()
+    reply = post()
+    if reply.status_code != 202:
+        raise SystemExit(f"bench: {reply.text}")
+    job_id = reply.json().get("job_id") or reply.json()["id"]
+    while True:
+        job: dict[str, Any] = client.get(f"/jobs/{job_id}").json()
+        if job["state"] == "succeeded":
+            return job, time.perf_counter() - started
+        if job["state"] not in ("queued", "running"):
+            raise SystemExit(f"bench: {job}")
+        time.sleep(0.02)
+
+
+def _export(client: httpx.Client, count: int) -> Row:
+    ours, floors = list[float](), list[float]()
+    body = {"selection": CHOSEN, "columns": COLUMNS, "format": "xlsx"}
+    records = _records(client)
+    for _ in range(ROUNDS):
+        floors.append(_writer_alone(records))
+        job, spent = _timed(lambda: client.post("/exports", json=body), client)
+        assert job["result"]["rows"] == count, job
+        ours.append(spent)
+    ratio = statistics.median(one / floor for one, floor in zip(ours, floors, strict=True))
+    return Row(
+        "export 100k × 20 to .xlsx", f"{statistics.median(ours):.2f} s", f"{statistics.median(floors):.2f} s",
+        f"{ratio:.2f}", "≤ 1.5", ratio <= 1.5,
+    )  # fmt: skip
+
+
+def _records(client: httpx.Client) -> list[dict[str, Any]]:
+    """Rows like those of the export, in memory: two hundred real ones again and again."""
+    page = client.get("/customers", params={"limit": 200}).json()["items"]
+    few = [{key: _cell(one.get(key)) for key in COLUMNS} for one in page]
+    return [few[n % len(few)] for n in range(MANY)]
+
+
+def _cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | str) else str(value)
+
+
+def _writer_alone(records: list[dict[str, Any]]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        FastExcel(str(Path(folder) / "alone.xlsx")).sheet("Khách hàng", iter(records)).save()
+        return time.perf_counter() - started
+
+
+async def _prepare(bench: Bench) -> int:
+    """Makes the floor's copy; answers how many customers the selection holds."""
+    owner = await asyncpg.connect(str(bench.settings.database_url))
+    await owner.execute("DROP TABLE IF EXISTS bench_copy")
+    await owner.execute(COPY.replace("$1", f"'{UUID(int=bench.other.int)}'"))
+    await owner.execute("ALTER TABLE bench_copy ADD PRIMARY KEY (tenant_id, id)")
+    count: int = await owner.fetchval(
+        "SELECT count(*) FROM crm.customer WHERE tenant_id = $1 AND deleted_at IS NULL AND code LIKE 'KH00%'",
+        bench.other,
+    )
+    await owner.close()
+    return count
+
+
+async def _floor(bench: Bench, note: str) -> float:
+    owner = await asyncpg.connect(str(bench.settings.database_url))
+    started = time.perf_counter()
+    await owner.execute(FLOOR, bench.other, note, MANY)
+    spent = time.perf_counter() - started
+    await owner.execute("VACUUM bench_copy")
+    await owner.close()
+    return spent

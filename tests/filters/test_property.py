@@ -1,0 +1,113 @@
+"""A filter's answer is what a naive evaluator says, over random trees and data; and no tree breaks anything."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.core.actor import Actor
+from app.customers.filterable import CustomerFields, conditions
+from app.filters.search import Sql
+from app.filters.tree import describe, parse
+from tests.filters import trees
+from tests.filters.naive import KINDS, holds
+from tests.filters.world import API, DAYS, World
+
+EXAMPLES = 400
+MANY = settings(
+    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+
+
+async def found(world: World, tree: Any, today: date, *, one_by_one: bool = False) -> set[UUID]:
+    """Whom the compiled tree finds, read as the search door reads."""
+    actor = Actor(world.workspace.id, "user", world.workspace.administrator.id, "x", frozenset({"contracts.view"}))
+    fields = CustomerFields(world.registry, actor, today)
+    sql = Sql(world.workspace.id)
+    where, tested = conditions(sql, fields, parse(tree), one_by_one=one_by_one)
+    predicate = " AND ".join(f"({one})" for one in (*where, *tested))
+    async with world.workspace.resources.db.reading(world.workspace.id) as connection:
+        rows = await connection.fetch(
+            f"SELECT c.id FROM crm.customer c WHERE c.tenant_id = $1 AND {predicate}", *sql.args
+        )
+    assert describe(parse(tree), fields)
+    return {row[0] for row in rows}
+
+
+def in_this_loop(call: Callable[[Any], Awaitable[None]]) -> Callable[[Any], None]:
+    """A coroutine as Hypothesis, which runs in a thread of its own, can call it."""
+    loop = asyncio.get_running_loop()
+
+    def run(example: Any) -> None:
+        asyncio.run_coroutine_threadsafe(_awaited(call, example), loop).result()
+
+    return run
+
+
+async def _awaited(call: Callable[[Any], Awaitable[None]], example: Any) -> None:
+    await call(example)
+
+
+@pytest.mark.feature("D001", "D002", "D005", "D006", "D007", "D008")
+@pytest.mark.timeout(300)
+async def test_the_compiled_filter_means_what_the_naive_evaluator_says(world: World) -> None:
+    async def check(example: tuple[Any, date]) -> None:
+        tree, today = example
+        wanted = {row.id for row in world.rows if holds(tree, row, today)}
+        for one_by_one in (False, True):
+            answer = await found(world, tree, today, one_by_one=one_by_one)
+            assert answer == wanted, explain(world, tree, answer, wanted)
+
+    strategy = st.tuples(trees.TREES, st.sampled_from(DAYS))
+    await asyncio.to_thread(MANY(given(strategy)(in_this_loop(check))))
+
+
+@pytest.mark.parametrize("field", sorted(KINDS))
+async def test_every_operator_of_every_field_means_the_same(world: World, field: str) -> None:
+    """Single conditions: each kind is reached for certain."""
+
+    async def check(tree: Any) -> None:
+        wanted = {row.id for row in world.rows if holds(tree, row, DAYS[0])}
+        for one_by_one in (False, True):
+            answer = await found(world, tree, DAYS[0], one_by_one=one_by_one)
+            assert answer == wanted, explain(world, tree, answer, wanted)
+
+    strategy = trees.question(field, KINDS[field])
+    await asyncio.to_thread(settings(MANY, max_examples=60)(given(strategy)(in_this_loop(check))))
+
+
+@pytest.mark.promise(10)
+@pytest.mark.timeout(300)
+async def test_no_tree_breaks_anything(world: World) -> None:
+    """Whatever is sent as a tree, the answer is 200, or 422 with the path of a wrong node."""
+
+    async def check(tree: Any) -> None:
+        try:
+            body = json.dumps({"filter": tree, "limit": 1})
+            body.encode()
+        except (UnicodeError, ValueError):
+            return
+        reply = await world.workspace.admin.post(
+            f"{API}/customers/search", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert reply.status_code in (200, 422), f"{tree}: {reply.text}"
+        if reply.status_code == 422 and reply.json()["code"] == "invalid":
+            paths = [error["field"] for error in reply.json()["errors"]]
+            assert paths
+            assert all(path.startswith(("filter", "body")) for path in paths), paths
+
+    await asyncio.to_thread(MANY(given(trees.WRONG)(in_this_loop(check))))
+
+
+def explain(world: World, tree: Any, answer: set[UUID], wanted: set[UUID]) -> str:
+    """One customer on whom the two disagree."""
+    wrong = next(iter(answer ^ wanted))
+    row = next(row for row in world.rows if row.id == wrong)
+    side = "found wrongly" if wrong in answer else "missed"
+    return f"{json.dumps(tree, ensure_ascii=False)}: {side}: {row.values} {row.contracts}"

@@ -20,8 +20,10 @@ help: ## List the commands
 up: $(VENV)/.ready ## Install what is missing, then run the product until Ctrl-C
 	@$(PY) -m app.cli up
 
+# Two at a time, a file to each; but what kills processes and measures the others' patience has the machine for itself.
 test: $(VENV)/.ready-dev ## The whole suite, without the long figures
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile --ignore=tests/faults
+	@$(PY) -m pytest tests/faults
 
 gate: lint types layers test ## Everything that must pass before a change lands
 

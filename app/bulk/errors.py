@@ -29,6 +29,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "phone_taken": ("Số điện thoại đã tồn tại", "This phone number already exists"),
     "value_taken": ("Một giá trị duy nhất đã thuộc khách hàng khác", "Another customer has one of its unique values"),
     "changed_since": ("Khách hàng đã được sửa sau thao tác này", "The customer was changed since"),
+    "merge_other_kind": ("Chỉ gộp được các khách hàng cùng loại", "Only customers of one kind can be merged"),
     "purged": ("Khách hàng đã bị xóa hẳn", "The customer was deleted for good"),
 }
 

@@ -566,6 +566,8 @@ BODY_IDS: dict[tuple[str, str], Maker] = {
     ("merge_customers", "master_id"): customer,
     ("merge_customers", "source_ids[]"): customer,
 }
+# Places of a body that are filled instead of another one, never with it.
+INSTEAD = {"referrer_user": "referrer"}
 QUERY_IDS: dict[tuple[str, str], Maker] = {
     # Filters are not parameters of their own in the contract: any field may be one.
     ("list_customers", "id"): customer,
@@ -739,7 +741,8 @@ async def prepare(operation: Operation, scene: Scene, without: Spot | None = Non
     if operation.body is not None:
         call.body = BODIES[operation.id](scene) if operation.id in BODIES else operation.example
         for (owner, place), make in BODY_IDS.items():
-            if owner == operation.id:
+            asked = without.name if without is not None else ""
+            if owner == operation.id and place not in INSTEAD and INSTEAD.get(asked) != place:
                 put(call.body, place, (await make(scene)).id)
     if operation.id in BEFORE and without is None and not light:
         await BEFORE[operation.id](scene, call)

@@ -30,6 +30,8 @@ SERVER_AWAY = re.compile(r"^(08|57P0[1-5]|53300|25P03|57014$)")
 
 # InternalClientError: asyncpg's word for a server that died between two of its messages.
 AWAY = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, InterfaceError, OperationalError)
+# The driver's complaint of a statement of ours that was given too many or too few arguments.
+MISCOUNTED = "arguments for this query"
 # A file that is not there, and a wrong argument for the bare driver.
 OURS = (FileNotFoundError, PermissionError, ValueError)
 
@@ -230,7 +232,7 @@ def retryable(error: BaseException) -> bool:
 
 def server_away(error: BaseException) -> bool:
     """Whether the error says that the database is away, and nothing about the request."""
-    if isinstance(error, OURS):
+    if isinstance(error, OURS) or (isinstance(error, asyncpg.InterfaceError) and MISCOUNTED in str(error)):
         return False
     if isinstance(error, AWAY):
         return True

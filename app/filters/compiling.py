@@ -152,9 +152,10 @@ class _Compiler:
             op_sql = compared(self._sql, measure, cast, op, low, high)
             having = op_sql if fact.op == "ne" else f"NOT ({op_sql})"
             return self._grouped(related, where, having, among=False)
-        having = compared(self._sql, measure, cast, op, low, high)
+        # Before anything else takes an argument: PostgreSQL refuses one that the statement does not use.
         if op == "gte" and low == 1 and fact.measure == "count":
             return _exists(related, where, wanted=True)
+        having = compared(self._sql, measure, cast, op, low, high)
         return self._grouped(related, where, having if fact.op != "ne" else f"NOT ({having})", among=True)
 
     def _last(self, related: Related, fact: Fact, where: list[str], own: FieldSet) -> str:

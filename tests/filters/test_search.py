@@ -1,5 +1,7 @@
 """Customers by a filter, over HTTP, feature by feature."""
 
+import operator
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -111,6 +113,27 @@ async def test_by_contracts(workspace: Workspace, crowd: dict[str, str]) -> None
     assert await names(workspace, {**fact, "count": {"op": "eq", "value": 2}}) == {"Lê Thị Lan"}
     assert await names(workspace, {**fact, **live, "count": {"op": "lt", "value": 1}}) == others
     assert await names(workspace, {**fact, "last": {"op": "eq", "value": "today"}}) == {"Lê Thị Lan", "Trần Thị Đào"}
+
+
+HOLDS: dict[str, Callable[[int, int], bool]] = {
+    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", HOLDS)
+async def test_any_number_of_contracts(workspace: Workspace, crowd: dict[str, str], op: str) -> None:
+    """Every comparison with every small number, counted as well as listed, and its complement."""
+    had = dict.fromkeys(crowd, 0)
+    for name in ("Lê Thị Lan", "Lê Thị Lan", "Trần Thị Đào"):
+        await contract(workspace, crowd[name], value=1, note=str(had[name]))
+        had[name] += 1
+    for wanted in (0, 1, 2, 3):
+        fact = {"related": "contracts", "count": {"op": op, "value": wanted}}
+        expected = {name for name, count in had.items() if HOLDS[op](count, wanted)}
+        assert await names(workspace, fact) == expected
+        assert await names(workspace, {"not": fact}) == set(crowd) - expected
+        said = await workspace.admin.post("/api/v1/filters/validate", json={"filter": {"and": [fact]}})
+        assert (said.status_code, said.json()["count"]) == (200, len(expected)), said.text
 
 
 @pytest.mark.feature("D003")

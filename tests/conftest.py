@@ -36,13 +36,12 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
     """Settings of this run: a database of its own in the suite's private server."""
     servers = embedded.ensure(ROOT / ".data" / "test", durable=False)
     name = f"chot_{os.getpid()}_{uuid4().hex[:6]}"
-    owner = await asyncpg.connect(servers.database_url)
-    await owner.execute(f'CREATE DATABASE "{name}"')
+    owner, gate = [await asyncpg.connect(servers.database_url) for _ in range(2)]
     made = Settings(
         data_dir=tmp_path_factory.mktemp("data"),
         database_url=make_url(servers.database_url).set(database=name).render_as_string(hide_password=False),
         # A database of Valkey's of its own: another run's worker must not hear this run's bell.
-        redis_url=f"{servers.redis_url.rpartition('/')[0]}/{os.getpid() % 14 + 2}",
+        redis_url=f"{servers.redis_url.rpartition('/')[0]}/{_valkey_database()}",
         # One secret for all runs: the roles' passwords follow from it, and roles belong to the whole server.
         secret_key="the test suite's secret, which is longer than 32 bytes",
         job_lease=3,
@@ -50,7 +49,12 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
         rate_limit_workspace_per_minute=0,
         log_level="WARNING",
     )
-    await prepare_database(made)
+    # Roles belong to the whole server: the two halves of a run must not make them at the same time.
+    async with gate.transaction():
+        await gate.execute("SELECT pg_advisory_xact_lock(7043202)")
+        await owner.execute(f'CREATE DATABASE "{name}"')
+        await prepare_database(made)
+    await gate.close()
     yield made
     findings = await examine(str(made.database_url))
     await owner.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -106,3 +110,9 @@ async def workspace(new_workspace: MakeWorkspace) -> AsyncIterator[Workspace]:
     made = await new_workspace()
     yield made
     await made.aclose()
+
+
+def _valkey_database() -> int:
+    """2 to 15: by chance between runs, but never the same for the two halves of one run."""
+    half = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    return 2 + os.getpid() // 2 % 7 * 2 + half

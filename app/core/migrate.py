@@ -4,6 +4,7 @@
 doors that `crm_app` may step through and whose rights it does not inherit.
 """
 
+import asyncio
 import hmac
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.settings import Settings, SettingsError, driver_url
 
+ATTEMPTS = 5
 ROOT = Path(__file__).parents[2]
 
 # Citus: DDL one shard at a time, and no silent foreign keys to local tables. Plain PostgreSQL keeps both as
@@ -104,8 +106,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 async def _make_roles(raw: Any, password: str) -> None:
     try:
-        async with raw.transaction():
-            await raw.execute(roles_sql(password))
+        await _alone(raw, roles_sql(password))
     except asyncpg.InsufficientPrivilegeError:
         found = await raw.fetchval(
             "SELECT count(*) FROM pg_roles WHERE rolname IN ('crm_owner', 'crm_app', 'crm_search', 'crm_dispatch')"
@@ -115,3 +116,17 @@ async def _make_roles(raw: Any, password: str) -> None:
                 "the user of CHOT_DATABASE_URL may not create roles. Run this as a superuser, then start again:\n"
                 + roles_sql(password).replace("CURRENT_USER", "<the user of CHOT_DATABASE_URL>")
             ) from None
+
+
+async def _alone(raw: Any, statements: str) -> None:
+    """Runs what touches the whole server, again if somebody prepares another of its databases at the same moment."""
+    for attempt in range(ATTEMPTS):
+        try:
+            async with raw.transaction():
+                await raw.execute(statements)
+        except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError):
+            if attempt == ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(0.05 * 2**attempt)
+        else:
+            return

@@ -8,8 +8,9 @@ import httpx
 from app.core.orm import kind_of
 from app.tables import metadata
 from tests.laws.allowed import NO_EVENT, NO_KEY, OVERTAKEN
+from tests.laws.calling import send
 from tests.laws.contract import Operation
-from tests.laws.registry import Call, Scene, send
+from tests.laws.scene import Call, Scene
 
 TABLES = [table.name for table in metadata.sorted_tables if kind_of(table) == "tenant" and table.name != "event"]
 

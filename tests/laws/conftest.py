@@ -14,7 +14,7 @@ from app.core.migrate import app_url
 from app.core.settings import Settings
 from tests.factories.people import make_workspace
 from tests.laws.guard import LAWLESS
-from tests.laws.registry import Scene
+from tests.laws.scene import Scene
 from workers.main import WorkerProcess
 
 

@@ -12,7 +12,8 @@ from app.core.settings import Settings
 from app.doctor import CHECKS, Check, examine
 from app.main import create_app
 from tests.factories.people import make_workspace
-from tests.laws.registry import Scene, attribute_body, customer, group
+from tests.laws.making.customers import attribute_body, customer, group
+from tests.laws.scene import Scene
 from tests.laws.scratch import scratch_database
 
 # Two jobs of one lane, in a state and under a lease; an import that waits for the last of them.

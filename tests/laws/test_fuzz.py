@@ -30,8 +30,9 @@ from schemathesis.specs.openapi.checks import (
 from app.core.settings import Settings
 from app.main import create_app
 from tests.factories.people import make_workspace
+from tests.laws.calling import maker_of
 from tests.laws.contract import Operation, document, operations
-from tests.laws.registry import Scene, maker_of
+from tests.laws.scene import Scene
 from tests.laws.scratch import scratch_database
 from workers.main import WorkerProcess
 

@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from tests.laws.allowed import NO_EVENT, NO_KEY, OVERTAKEN
+from tests.laws.calling import prepare, send
 from tests.laws.contract import Operation, operations
-from tests.laws.registry import BODIES, Call, Scene, prepare, send
+from tests.laws.registry import BODIES
+from tests.laws.scene import Call, Scene
 
 KEYED = [operation for operation in operations() if operation.takes_key and operation.id not in NO_KEY]
 AT_ONCE = 20

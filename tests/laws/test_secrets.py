@@ -18,8 +18,9 @@ from app.customers.models import CustomerGroup
 from app.identity.access import SignedIn
 from app.main import create_app
 from tests.factories.people import make_workspace
+from tests.laws.calling import prepare, send
 from tests.laws.contract import Operation, operations
-from tests.laws.registry import Scene, prepare, send
+from tests.laws.scene import Scene
 from workers.main import WorkerProcess
 
 pytestmark = pytest.mark.promise(24)

@@ -20,20 +20,11 @@ from app.tables import metadata
 from tests.factories.people import make_workspace
 from tests.laws.allowed import NO_EVENT, NO_KEY
 from tests.laws.audit import audited
+from tests.laws.calling import prepare, put, send
 from tests.laws.contract import Operation, Spot, operations
 from tests.laws.guard import GUARD
-from tests.laws.registry import (
-    BODY_IDS,
-    MAKERS,
-    QUERY_IDS,
-    SHARED,
-    Call,
-    Scene,
-    nobodys_id,
-    prepare,
-    put,
-    send,
-)
+from tests.laws.registry import BODY_IDS, MAKERS, QUERY_IDS, SHARED
+from tests.laws.scene import Call, Scene, nobodys_id
 from tests.laws.scratch import scratch_database
 from workers.main import WorkerProcess
 

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.laws.allowed import NO_VERSION
+from tests.laws.calling import prepare, send
 from tests.laws.contract import Operation, operations
-from tests.laws.registry import Scene, prepare, send
+from tests.laws.scene import Scene
 
 CHANGES = [operation for operation in operations() if operation.method in ("patch", "put", "delete")]
 

@@ -1,0 +1,74 @@
+"""An operation called as the registry says: with objects of its own, a body, a version."""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.laws.contract import Operation, Spot
+from tests.laws.registry import BEFORE, BODIES, BODY_IDS, INSTEAD, KEY_REQUIRED, MAKERS, QUERIES, VERSIONS
+from tests.laws.scene import API, Call, Maker, Scene
+
+
+def maker_of(operation: Operation, name: str, *, light: bool = False) -> Maker:
+    """How to make what a path parameter of the operation names; `light` in any state, not in the one it needs.
+
+    Raises:
+        AssertionError: nobody has said how; a line in MAKERS is missing.
+    """
+    prefix = operation.path[: operation.path.index(f"{{{name}}}")] + f"{{{name}}}"
+    maker = (None if light else MAKERS.get(operation.id)) or MAKERS.get(prefix)
+    assert maker, f"{operation}: tests/laws/registry.py does not say how {prefix} is made"
+    return maker
+
+
+async def prepare(operation: Operation, scene: Scene, without: Spot | None = None, *, light: bool = False) -> Call:
+    """A call of the operation that should succeed, on fresh objects of the scene's (if it is not `light`).
+
+    What stands at the spot `without` is not made, because the caller will put another id there.
+    """
+    call = Call(query=dict(QUERIES.get(operation.id, {})))
+    for name in operation.names("path"):
+        if without == Spot("path", name):
+            call.headers["If-Match"] = '"1"'
+            continue
+        made = await maker_of(operation, name, light=light)(scene)
+        call.path[name] = made.id
+        call.headers["If-Match"] = made.etag
+    if operation.id in VERSIONS:
+        call.headers["If-Match"] = (await scene.client.get(f"{API}{VERSIONS[operation.id]}")).headers["etag"]
+    if not operation.needs_version:
+        call.headers.pop("If-Match", None)
+    if operation.body is not None:
+        call.body = BODIES[operation.id](scene) if operation.id in BODIES else operation.example
+        for (owner, place), make in BODY_IDS.items():
+            asked = without.name if without is not None else ""
+            if owner == operation.id and place not in INSTEAD and INSTEAD.get(asked) != place:
+                put(call.body, place, (await make(scene)).id)
+    if operation.id in BEFORE and without is None and not light:
+        await BEFORE[operation.id](scene, call)
+    return call
+
+
+async def send(operation: Operation, client: httpx.AsyncClient, call: Call, **headers: str) -> httpx.Response:
+    """Sends a call."""
+    kind = operation.body[0] if operation.body else ""
+    content: dict[str, Any] = {}
+    if kind == "multipart/form-data":
+        content = {"files": call.body}
+    elif call.body is not None:
+        content = {"json": call.body}
+    url = operation.path.format(**call.path)
+    if operation.id in KEY_REQUIRED:
+        headers = {"Idempotency-Key": uuid4().hex, **headers}
+    return await client.request(
+        operation.method.upper(), url, params=call.query or None, headers={**call.headers, **headers}, **content
+    )
+
+
+def put(body: Any, place: str, value: str) -> None:
+    """Puts an id into a body: `owner`, `group.id`, `ids[]`."""
+    *parents, last = place.split(".")
+    for parent in parents:
+        body = body.setdefault(parent, {})
+    body[last.removesuffix("[]")] = [value] if last.endswith("[]") else value

@@ -72,9 +72,9 @@ async def prepare_database(settings: Settings) -> None:
     )
     try:
         async with engine.begin() as connection:
+            # One migration at a time, whoever starts first. Not by the bare driver, which begins no transaction.
+            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7043201)")
             raw: Any = (await connection.get_raw_connection()).driver_connection
-            # One migration at a time, whoever starts first.
-            await raw.execute("SELECT pg_advisory_xact_lock(7043201)")
             await _make_roles(raw, app_password(settings))
             database = make_url(settings.database_url).database
             await raw.execute(f'GRANT CREATE, CONNECT, TEMPORARY ON DATABASE "{database}" TO crm_owner')

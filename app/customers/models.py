@@ -29,6 +29,7 @@ NUMBER_SLOTS = tuple(f"n{n}" for n in range(1, 7))
 DATE_SLOTS = tuple(f"d{n}" for n in range(1, 5))
 SLOTS = TEXT_SLOTS + NUMBER_SLOTS + DATE_SLOTS
 LIVE = text("deleted_at IS NULL")
+GROUPED = text("group_nos <> '{}'")
 TAGGED = text("tag_nos <> '{}'")
 
 
@@ -80,7 +81,16 @@ class Customer(TenantRow, Versioned, Base):
             text("id DESC"),
             postgresql_where=text("deleted_at IS NOT NULL"),
         ),
-        Index("customer_group_ix", "tenant_id", "group_nos", postgresql_using="gin"),
+        *(
+            Index(
+                f"customer_{name}_ix",
+                "tenant_id",
+                column,
+                postgresql_where=text(f"{column} IS NOT NULL AND deleted_at IS NULL"),
+            )
+            for name, column in (("source", "source_id"), ("type", "customer_type_id"), ("province", "province"))
+        ),
+        Index("customer_group_ix", "tenant_id", "group_nos", postgresql_using="gin", postgresql_where=GROUPED),
         Index("customer_tag_ix", "tenant_id", "tag_nos", postgresql_using="gin", postgresql_where=TAGGED),
         Index(
             "customer_birthday_ix",
@@ -110,7 +120,8 @@ class Customer(TenantRow, Versioned, Base):
         ),
         Index("customer_merged_ix", "tenant_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         *(_slot_index(slot) for slot in SLOTS),
-        {"info": TENANT | {"searchable": True}},
+        # Room for the next version of a row in the page of the last: what no index holds is then changed without them.
+        {"info": TENANT | {"searchable": True}, "postgresql_with": {"fillfactor": 85}},
     )
 
     # By its bytes, so that an index on it also finds how a code begins.

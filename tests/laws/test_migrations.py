@@ -1,5 +1,6 @@
 """The migrations make what the models declare, can be undone, and made again."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.core.migrate import MIGRATION_SETTINGS, alembic_config, downgrade, upgrade
+from app.core.migrate import MIGRATION_SETTINGS, alembic_config, downgrade, prepare_database, upgrade
 from app.core.settings import Settings, driver_url
 from tests.laws.scratch import scratch_database
 
@@ -78,3 +79,11 @@ async def test_down_to_nothing_and_up_again(settings: Settings) -> None:
         assert await catalog(scratch) == []
         await run(scratch, upgrade)
         assert await catalog(scratch) == first
+
+
+async def test_two_who_migrate_at_once_take_turns(settings: Settings) -> None:
+    async with scratch_database(settings) as scratch:
+        async with as_owner(scratch) as connection:
+            await connection.run_sync(downgrade, "base")
+        await asyncio.gather(prepare_database(scratch), prepare_database(scratch))
+        assert await catalog(scratch)

@@ -38,39 +38,43 @@ FLOOR = """
 UPDATE bench_copy SET note = $2, version = version + 1, updated_at = now()
 WHERE id IN (SELECT id FROM bench_copy WHERE tenant_id = $1 ORDER BY id LIMIT $3)
 """
-# Codes have seven digits: those below a hundred thousand.
+# Codes have seven digits. Those below a hundred thousand lie side by side in the table; those that end in 7 lie
+# everywhere, as what a person chooses by conditions does.
 CHOSEN = {"filter": {"field": "code", "op": "starts_with", "value": "KH00"}}
+SPREAD = {"filter": {"field": "code", "op": "ends_with", "value": "7"}}
 
 
 def measure(bench: Bench) -> list[Row]:
     """Interleaved rounds of floor and change; every change is taken back."""
     with running(bench, "api", "worker"):
         client = sign_in("other")
-        count = asyncio.run(_prepare(bench))
-        me = client.get("/me").json()["username"]
+        asyncio.run(_prepare(bench))
         rows = []
-        for name, action, params in (
-            ("change a field of 100k", "set_field", {"field": "note", "value": "đo"}),
-            ("tag 100k", "tag", {"tags": ["Đo tốc độ"]}),
-            ("hand 100k over", "owner", {"owner": me}),
+        for name, selection, action, params in (
+            ("change a field of 100k side by side", CHOSEN, "set_field", {"field": "note", "value": "đo"}),
+            ("change a field of 100k", SPREAD, "set_field", {"field": "note", "value": "đo"}),
+            ("tag 100k", SPREAD, "tag", {"tags": ["Đo tốc độ"]}),
+            ("hand 100k over", SPREAD, "owner", {"owner": "manager1"}),
+            ("move 100k to the trash", SPREAD, "delete", {}),
         ):
-            rows += _compare(bench, client, name, action, params, count)
-        rows.append(_export(client, count))
+            rows += _compare(bench, client, name, selection, action, params)
+        rows.append(_export(client))
     return rows
 
 
 def _compare(
-    bench: Bench, client: httpx.Client, name: str, action: str, params: dict[str, Any], count: int
+    bench: Bench, client: httpx.Client, name: str, selection: dict[str, Any], action: str, params: dict[str, Any]
 ) -> list[Row]:
     ours, floors, backs = [], [], []
+    count = client.post("/customers/count", json={**selection, "exact": True}).json()["count"]
     for number in range(ROUNDS):
         floors.append(asyncio.run(_floor(bench, f"{action} {number}")))
-        body = {"action": action, "selection": CHOSEN, "expected_count": count, "params": params}
+        body = {"action": action, "selection": selection, "expected_count": count, "params": params}
         job, spent = _timed(lambda body=body: client.post(  # type: ignore[misc]
             "/customers/bulk", json=body, headers={"Idempotency-Key": uuid4().hex}), client)  # fmt: skip
         ours.append(spent)
-        if action != "owner":
-            assert job["result"]["changed"] == count, job
+        already = job["result"]["unchanged"] if action == "owner" else 0
+        assert job["result"]["changed"] + already == count > 0.85 * MANY, job
         undone, back = _timed(lambda job=job: client.post(f"/jobs/{job['id']}/undo"), client)  # type: ignore[misc]
         backs.append(back)
         assert undone["result"]["kept"] == 0, undone
@@ -99,14 +103,16 @@ def _timed(post: Callable[[], httpx.Response], client: httpx.Client) -> tuple[di
         time.sleep(0.02)
 
 
-def _export(client: httpx.Client, count: int) -> Row:
+def _export(client: httpx.Client) -> Row:
     ours, floors = list[float](), list[float]()
     body = {"selection": CHOSEN, "columns": COLUMNS, "format": "xlsx"}
     records = _records(client)
     for _ in range(ROUNDS):
         floors.append(_writer_alone(records))
-        job, spent = _timed(lambda: client.post("/exports", json=body), client)
-        assert job["result"]["rows"] == count, job
+        job, spent = _timed(
+            lambda: client.post("/exports", json=body, headers={"Idempotency-Key": uuid4().hex}), client
+        )
+        assert job["result"]["rows"] > 0.9 * MANY, job
         ours.append(spent)
     ratio = statistics.median(one / floor for one, floor in zip(ours, floors, strict=True))
     return Row(
@@ -133,18 +139,13 @@ def _writer_alone(records: list[dict[str, Any]]) -> float:
         return time.perf_counter() - started
 
 
-async def _prepare(bench: Bench) -> int:
-    """Makes the floor's copy; answers how many customers the selection holds."""
+async def _prepare(bench: Bench) -> None:
+    """Makes the floor's copy."""
     owner = await asyncpg.connect(str(bench.settings.database_url))
     await owner.execute("DROP TABLE IF EXISTS bench_copy")
     await owner.execute(COPY.replace("$1", f"'{UUID(int=bench.other.int)}'"))
     await owner.execute("ALTER TABLE bench_copy ADD PRIMARY KEY (tenant_id, id)")
-    count: int = await owner.fetchval(
-        "SELECT count(*) FROM crm.customer WHERE tenant_id = $1 AND deleted_at IS NULL AND code LIKE 'KH00%'",
-        bench.other,
-    )
     await owner.close()
-    return count
 
 
 async def _floor(bench: Bench, note: str) -> float:

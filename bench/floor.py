@@ -68,7 +68,28 @@ async def tail(request: Request) -> Response:
     return await _answer(request, TAIL, request.query_params["q"], search=True)
 
 
+async def page(request: Request) -> Response:
+    """A page of whom a hand-written condition finds, by the search role."""
+    where = (await request.body()).decode()
+    return await _answer(request, NEWEST.replace("IS NULL", f"IS NULL AND ({where})"), search=True)
+
+
+async def count(request: Request) -> Response:
+    """How many a hand-written condition finds; no more than `cap` when one is given."""
+    where, cap = (await request.body()).decode(), request.query_params.get("cap")
+    found = f"SELECT 1 FROM crm.customer c WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND ({where})"
+    limit = f"LIMIT {int(cap)}" if cap else ""
+    return await _answer(request, f"SELECT count(*)::text FROM ({found} {limit}) AS found", search=True)
+
+
 app = Starlette(
-    routes=[Route("/newest", newest), Route("/deep", deep), Route("/words", words), Route("/tail", tail)],
+    routes=[
+        Route("/newest", newest),
+        Route("/deep", deep),
+        Route("/words", words),
+        Route("/tail", tail),
+        Route("/page", page, methods=["POST"]),
+        Route("/count", count, methods=["POST"]),
+    ],
     lifespan=lifespan,
 )

@@ -1,5 +1,8 @@
-"""The product's table of contents: every domain's router, each under /api/v1. The busiest come first: the path is
-matched in this order."""
+"""The product's table of contents: every domain's router, each under /api/v1.
+
+A path is matched in this order, and the order decides: `/customers/{customer_id}` would take `/customers/trash`,
+`/customers/search` and the other words for an id, so the routers that own them stand before `customers`.
+"""
 
 from fastapi import APIRouter
 

@@ -10,7 +10,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from app.core.errors import AppError
+from app.core.i18n import language
 from app.core.settings import Settings, SettingsError, kept_secret, settings_or_exit
+from app.embedded import EmbeddedError
 
 T = TypeVar("T")
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -40,8 +42,9 @@ def up() -> None:
             "CHOT_SECRET_KEY": ready.secret.decode(),
         }
 
+    url = base_url(settings)
+
     def banner() -> str:
-        url = f"http://{settings.host}:{settings.port}"
         signed = f"Workspace  {DEMO}\nUser       admin\nPassword   {password}" if settings.demo else "No demo data."
         return f"Chốt runs.\n\nURL        {url}/api/v1\nDocs       {url}/docs\n{signed}"
 
@@ -53,7 +56,7 @@ def up() -> None:
             start_api=[*chot, "serve"],
             start_worker=[*chot, "worker"],
             env={"CHOT_PORT": str(settings.port), "CHOT_DATA_DIR": str(settings.data_dir.resolve())},
-            ready_url=f"http://{settings.host}:{settings.port}/health/ready",
+            ready_url=f"{url}/health/ready",
             banner=banner,
             prepare=prepare,
             private_servers=not (settings.database_url and settings.redis_url),
@@ -78,6 +81,8 @@ def serve() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # The application does it itself, for the proxies that the settings name.
+        proxy_headers=False,
         timeout_graceful_shutdown=25,
     )
 
@@ -221,6 +226,19 @@ def list_users(slug: str) -> None:
         typer.echo("\t".join(str(part) for part in user))
 
 
+@workspaces.callback()
+@users.callback()
+def in_english() -> None:
+    """What these commands refuse is said in the language of the command line; the product's own is Vietnamese."""
+    language.set("en")
+
+
+def base_url(settings: Settings) -> str:
+    """Where the API listens."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
 def with_servers(settings: Settings) -> Settings:
     """The settings, completed by the private servers where none of one's own are named."""
     if settings.database_url and settings.redis_url:
@@ -242,7 +260,7 @@ def main() -> None:
     """The entry point: refusals and bad settings end as one line, not as a traceback."""
     try:
         app()
-    except (SettingsError, AppError) as error:
+    except (SettingsError, EmbeddedError, AppError) as error:
         lines = (
             [error.message("en"), *(f"{one.field}: {one.message}" for one in error.errors)]
             if isinstance(error, AppError)

@@ -4,10 +4,17 @@ Run after a fault, after a restore, and by operators (`chot doctor`). It reads o
 names rows by their ids only.
 """
 
+import json
 from dataclasses import dataclass, field
 
 import asyncpg
 from sqlalchemy.engine import make_url
+
+from app.core.clock import NIL
+from app.core.vietnam import phone
+from app.customers import duplicate_keys
+from app.customers.scoring import RESCORE, THRESHOLDS
+from app.customers.words import slot_text_sql
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,16 @@ class Finding:
 
 
 EXAMPLES = 3
-NIL = "00000000-0000-0000-0000-000000000000"
+# What numbers on the customer say, and what the memberships beside them say; no order.
+NUMBERS = """
+    SELECT c.tenant_id, c.id FROM crm.customer c
+    LEFT JOIN (
+        SELECT m.tenant_id, m.customer_id, array_agg(g.no ORDER BY g.no) AS nos
+        FROM crm.{table}_member m JOIN crm.{owner} g ON g.tenant_id = m.tenant_id AND g.id = m.{table}_id
+        GROUP BY m.tenant_id, m.customer_id
+    ) AS member ON member.tenant_id = c.tenant_id AND member.customer_id = c.id
+    WHERE c.deleted_at IS NULL AND c.{table}_nos <> coalesce(member.nos, '{{}}')
+"""
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -76,13 +92,12 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "customer.not_searchable",
         "a customer has no search row, or one with another phone",
-        """
+        f"""
         SELECT c.tenant_id, c.id FROM crm.customer c
         LEFT JOIN crm.customer_search s ON s.tenant_id = c.tenant_id AND s.id = c.id
         WHERE c.deleted_at IS NULL
           AND (s.id IS NULL OR s.words = ''::tsvector AND c.name <> ''
-               OR c.phone IS NULL AND s.phone_tail IS NOT NULL
-               OR c.phone LIKE '+84%' AND s.phone_tail IS DISTINCT FROM reverse('0' || substr(c.phone, 4)))
+               OR s.phone_tail IS DISTINCT FROM reverse({phone.national_sql("c.phone")}))
         """,
     ),
     Check(
@@ -96,23 +111,35 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "customer.groups_disagree",
         "customer.group_nos is not what group_member says",
-        """
+        NUMBERS.format(table="group", owner="customer_group"),
+    ),
+    Check(
+        "customer.tags_disagree",
+        "customer.tag_nos is not what tag_member says",
+        NUMBERS.format(table="tag", owner="tag"),
+    ),
+    Check(
+        "customer.score_disagrees",
+        "a customer's score is not the sum of the ledger, or its stars are not those of the score",
+        f"""
         SELECT c.tenant_id, c.id FROM crm.customer c
-        LEFT JOIN (
-            SELECT m.tenant_id, m.customer_id, array_agg(g.no ORDER BY g.no) AS nos
-            FROM crm.group_member m JOIN crm.customer_group g ON g.tenant_id = m.tenant_id AND g.id = m.group_id
-            GROUP BY m.tenant_id, m.customer_id
-        ) AS member ON member.tenant_id = c.tenant_id AND member.customer_id = c.id
-        WHERE c.deleted_at IS NULL AND c.group_nos <> coalesce(member.nos, '{}')
+        LEFT JOIN (SELECT tenant_id, customer_id, sum(points) AS points FROM crm.score_entry GROUP BY 1, 2) AS ledger
+            ON ledger.tenant_id = c.tenant_id AND ledger.customer_id = c.id
+        LEFT JOIN crm.score_rule r ON r.tenant_id = c.tenant_id
+        WHERE c.deleted_at IS NULL AND (
+            c.score <> coalesce(ledger.points, 0)
+            OR c.stars <> width_bucket(c.score, coalesce(r.thresholds, ARRAY[{", ".join(map(str, THRESHOLDS))}]))
+               AND NOT EXISTS (SELECT 1 FROM crm.job j WHERE j.tenant_id = c.tenant_id AND j.kind = '{RESCORE}'
+                               AND j.state IN ('queued', 'running', 'paused')))
         """,
     ),
     Check(
         "customer.choice_unknown",
-        "a customer's source, type or relationship is not one of its workspace's list",
+        "a customer's source, type, relationship or tier is not one of its workspace's list",
         """
         SELECT c.tenant_id, c.id, chosen.kind FROM crm.customer c
         CROSS JOIN LATERAL (VALUES ('source', c.source_id), ('customer_type', c.customer_type_id),
-                                   ('relationship', c.relationship_id)) AS chosen (kind, value_id)
+                                   ('relationship', c.relationship_id), ('tier', c.tier_id)) AS chosen (kind, value_id)
         LEFT JOIN crm.classification v
             ON v.tenant_id = c.tenant_id AND v.id = chosen.value_id AND v.kind = chosen.kind
         WHERE c.deleted_at IS NULL AND chosen.value_id IS NOT NULL AND v.id IS NULL
@@ -121,12 +148,12 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "customer.slot_disagrees",
         "a filterable attribute's column is not what the attribute says",
-        """
+        f"""
         SELECT c.tenant_id, c.id, a.id AS attribute_id
         FROM crm.attribute a JOIN crm.customer c ON c.tenant_id = a.tenant_id
         CROSS JOIN LATERAL (SELECT to_jsonb(c) ->> a.slot AS slot, c.attributes ->> a.key AS truth) AS value
         WHERE a.slot IS NOT NULL AND a.deleted_at IS NULL AND c.deleted_at IS NULL AND CASE left(a.slot, 1)
-            WHEN 't' THEN value.slot IS DISTINCT FROM left(value.truth, 1000)
+            WHEN 't' THEN value.slot IS DISTINCT FROM {slot_text_sql("value.truth")}
             WHEN 'n' THEN value.slot::numeric IS DISTINCT FROM value.truth::numeric
             ELSE value.slot::timestamptz IS DISTINCT FROM
                 CASE WHEN value.truth LIKE '%T%' THEN value.truth::timestamptz
@@ -190,6 +217,41 @@ CHECKS: tuple[Check, ...] = (
         """,
     ),
     Check(
+        "customer.merged_and_alive",
+        "a live customer is said to live on in another",
+        "SELECT tenant_id, id, merged_into FROM crm.customer WHERE deleted_at IS NULL AND merged_into IS NOT NULL",
+    ),
+    Check(
+        "merge.source_alive",
+        "a customer lives who was merged into another, and that was not undone",
+        """
+        SELECT m.tenant_id, m.id, c.id AS customer_id FROM crm.customer_merge m
+        JOIN crm.customer c ON c.tenant_id = m.tenant_id AND c.id = ANY(m.source_ids)
+        WHERE m.undone_at IS NULL AND m.sources <> 'keep' AND c.deleted_at IS NULL
+          AND EXISTS (SELECT 1 FROM crm.customer t WHERE t.tenant_id = m.tenant_id AND t.id = m.master_id)
+        """,
+    ),
+    Check(
+        "contact_point.phone_twice",
+        "a contact's phone is also another customer's, or its contact's",
+        """
+        WITH point AS (
+            SELECT p.tenant_id, p.id, p.customer_id, p.tail FROM crm.contact_point p
+            JOIN crm.customer c ON c.tenant_id = p.tenant_id AND c.id = p.customer_id
+            WHERE p.tail IS NOT NULL AND c.deleted_at IS NULL AND c.kind <> 'lead'
+        ), held AS (
+            SELECT tenant_id, customer_id, tail FROM point
+            UNION ALL
+            SELECT s.tenant_id, s.id, s.phone_tail FROM crm.customer_search s
+            JOIN crm.customer c ON c.tenant_id = s.tenant_id AND c.id = s.id
+            WHERE s.phone_tail IS NOT NULL AND c.deleted_at IS NULL AND c.kind <> 'lead'
+        )
+        SELECT point.tenant_id, point.id, held.customer_id FROM point
+        JOIN held ON held.tenant_id = point.tenant_id AND held.tail = point.tail
+                 AND held.customer_id <> point.customer_id
+        """,
+    ),
+    Check(
         "contact.apart_from_its_points",
         "a phone, address or link belongs to another customer than the contact who has it",
         """
@@ -244,11 +306,13 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "import.customer_lost",
-        "a row of an import names a customer who does not exist",
+        "a row of an import names a customer who does not exist and was not purged",
         """
         SELECT r.tenant_id, r.import_id, r.n FROM crm.import_row r
         LEFT JOIN crm.customer c ON c.tenant_id = r.tenant_id AND c.id = r.customer_id
         WHERE r.customer_id IS NOT NULL AND c.id IS NULL
+          AND NOT EXISTS (SELECT 1 FROM crm.event e WHERE e.tenant_id = r.tenant_id
+                          AND e.subject_id = r.customer_id AND e.kind = 'customer.purged')
         """,
     ),
     Check(
@@ -273,6 +337,38 @@ CHECKS: tuple[Check, ...] = (
         "import.staging_left",
         "a row in the staging table outlived its transaction",
         "SELECT tenant_id, import_id, n FROM crm.import_staging",
+    ),
+    Check(
+        "bulk.counts_disagree",
+        "what a bulk change said it did is not what it noted of each customer",
+        """
+        SELECT j.tenant_id, j.id, j.result::text, i.counted::text FROM crm.bulk_change b
+        JOIN crm.job j ON j.tenant_id = b.tenant_id AND j.id = b.id
+        CROSS JOIN LATERAL (
+            SELECT jsonb_build_object(
+                'changed', count(*) FILTER (WHERE status = 'changed'),
+                'unchanged', count(*) FILTER (WHERE status = 'unchanged'),
+                'skipped', count(*) FILTER (WHERE status = 'skipped')) AS counted
+            FROM crm.batch_item WHERE tenant_id = b.tenant_id AND batch_id = b.id) AS i
+        WHERE j.state = 'succeeded' AND j.result <> i.counted
+        """,
+    ),
+    Check(
+        "chosen_part.left",
+        "the customers that a job was to take are kept after its end",
+        """
+        SELECT p.tenant_id, p.batch_id, p.n FROM crm.chosen_part p
+        LEFT JOIN crm.job j ON j.tenant_id = p.tenant_id AND j.id = p.batch_id
+        WHERE j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
+        """,
+    ),
+    Check(
+        "export.past_expiry",
+        "the file of an export is kept longer than its caller was told",
+        """
+        SELECT tenant_id, id, expires_at FROM crm.export
+        WHERE ready_at IS NOT NULL AND file_deleted_at IS NULL AND expires_at < now() - interval '2 days'
+        """,
     ),
     Check(
         "job.past_lease",
@@ -316,7 +412,8 @@ async def examine(database_url: str) -> list[Finding]:
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute("SET LOCAL ROLE crm_owner")
-            checks = [*CHECKS, *await _foreign_keys(connection), *await _tenants(connection)]
+            made = [*await _foreign_keys(connection), *await _tenants(connection), *await _keys(connection)]
+            checks = [*CHECKS, *made]
             found = [await _look(connection, check) for check in checks]
     finally:
         await connection.close()
@@ -379,3 +476,21 @@ async def _tenants(connection: asyncpg.Connection) -> list[Check]:
         )
         for table in tables
     ]
+
+
+async def _keys(connection: asyncpg.Connection) -> list[Check]:
+    """One check for each workspace that chose what duplicates are: what a customer has must be known under the keys,
+    or another could have it too. What is known of nobody any more does no harm."""
+    rows = await connection.fetch("SELECT tenant_id, keys::text FROM crm.duplicate_setting")
+    checks = []
+    for row in rows:
+        keys = [key for key in duplicate_keys.from_rows(json.loads(row["keys"])) if key.stored and key.ready]
+        known = duplicate_keys.values_sql(keys, "true").replace("$1", f"'{row['tenant_id']}'")
+        sql = f"""
+            SELECT '{row["tenant_id"]}' AS tenant_id, has.customer_id, has.key_no FROM ({known}) AS has
+            LEFT JOIN crm.duplicate_key d ON d.tenant_id = '{row["tenant_id"]}' AND d.customer_id = has.customer_id
+                AND d.key_no = has.key_no AND d.value_hash = hashtextextended(has.value, 0)
+            WHERE d.customer_id IS NULL
+        """
+        checks.append(Check("duplicate_key.missing", "a customer's value under a duplicate key is not known", sql))
+    return checks

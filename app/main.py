@@ -1,6 +1,6 @@
 """The application: lifespan, middleware and error handlers. No logic."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 from starlette.types import Scope
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import related
 from app.api import PREFIX, ROUTERS
@@ -57,7 +59,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(kind, _refuse)
     contract.install(app)
 
+    # The last one added is the outermost.
     app.add_middleware(GZipMiddleware, minimum_size=2048, compresslevel=5)
+    app.add_middleware(Shell, max_body=settings.max_body, max_upload=settings.max_upload, is_upload=_uploads(app))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -70,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
             ],
             max_age=3600,
         )
-    app.add_middleware(Shell, max_body=settings.max_body, max_upload=settings.max_upload, is_upload=_is_upload)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
     return app
 
 
@@ -90,8 +94,14 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _is_upload(scope: Scope) -> bool:
-    return (scope["method"], scope["path"]) == ("POST", "/api/v1/imports")
+def _uploads(app: FastAPI) -> Callable[[Scope], bool]:
+    """Whether a request brings a file: its route's class says `upload = True`."""
+    found = [
+        (route.methods, compile_path(route.path)[0])
+        for route in iter_route_contexts(app.routes)
+        if route.path and route.methods and getattr(route.original_route, "upload", False)
+    ]
+    return lambda scope: any(scope["method"] in methods and path.match(scope["path"]) for methods, path in found)
 
 
 def _add_docs(app: FastAPI) -> None:

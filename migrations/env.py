@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from app.core.migrate import MIGRATION_SETTINGS
 from app.core.orm import SCHEMA
-from app.core.settings import driver_url, settings_or_exit
+from app.core.settings import driver_url, settings_or_exit, tls
 from app.tables import metadata
 
 
@@ -43,7 +43,7 @@ async def run_from_settings() -> None:
     engine = create_async_engine(
         driver_url(settings.database_url),
         poolclass=NullPool,
-        connect_args={"server_settings": MIGRATION_SETTINGS},
+        connect_args={"server_settings": MIGRATION_SETTINGS, **tls(settings.database_url)},
     )
     async with engine.begin() as connection:
         await connection.exec_driver_sql("SET LOCAL ROLE crm_owner")

@@ -25,6 +25,7 @@ from app.main import create_app
 from tests.factories.people import Workspace, make_workspace
 from tests.features import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 from tests.laws.guard import statements_name_their_tenant, watch_statements  # noqa: F401
+from workers import housekeeping
 from workers.main import WorkerProcess
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +88,8 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="session")
 async def worker(resources: Resources) -> AsyncIterator[WorkerProcess]:
-    """A running worker: jobs that a test enqueues are done."""
+    """A running worker: jobs that a test enqueues are done. It cleans nothing that a test has yet to look at."""
+    housekeeping.FIRST = housekeeping.EVERY
     process = WorkerProcess(resources)
     await process.start()
     yield process

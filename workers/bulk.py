@@ -8,7 +8,7 @@ from app.exports import writing
 from app.exports.service import WRITE
 
 HANDLERS: Mapping[str, Handler] = {
-    service.RUN: Handler(running.run_bulk, running.dead),
+    service.RUN: Handler(running.run_bulk, running.ended, running.ended),
     service.UNDO: Handler(running.undo_bulk),
-    WRITE: Handler(writing.write_export, writing.dead),
+    WRITE: Handler(writing.write_export, writing.ended, writing.ended),
 }

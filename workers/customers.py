@@ -135,18 +135,13 @@ async def _for_everybody(run: Run, apply: Apply) -> Outcome | None:
         if stopped:
             return stopped
         before = run.progress
-        try:
-            async with run.transaction() as session:
-                after = UUID(before.get("after", str(attribute_values.FIRST)))
-                last = await _end_of_chunk(session, run.tenant_id, after)
-                if last is None:
-                    return None
-                await apply(session, after, last)
-                run.progress = {**before, "after": str(last)}
-        except BaseException:
-            # A chunk that was rolled back is not behind us.
-            run.progress = before
-            raise
+        async with run.transaction() as session:
+            after = UUID(before.get("after", str(attribute_values.FIRST)))
+            last = await _end_of_chunk(session, run.tenant_id, after)
+            if last is None:
+                return None
+            await apply(session, after, last)
+            run.progress = {**before, "after": str(last)}
 
 
 async def _end_of_chunk(session: AsyncSession, tenant_id: UUID, after: UUID) -> UUID | None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from sqlalchemy import text
 
 from app.core import idempotency
-from app.core.actor import Actor
+from app.core.actor import system_actor
 from app.core.log import logger
 from app.core.resources import Resources
 from app.customers.trash import schedule_purge
@@ -17,18 +19,26 @@ from app.identity.parameters import parameters
 from app.imports.expiry import delete_old_files
 
 EVERY = 3600.0
+# Soon, because a worker that is deployed often would never clean otherwise.
+FIRST = 300.0
 
 
 async def keep_house(resources: Resources) -> None:
-    """Cleans every workspace once an hour, until cancelled."""
+    """Cleans every workspace soon after the start and then once an hour, until cancelled."""
+    await asyncio.sleep(FIRST * random.random())  # noqa: S311 -- workers should not meet
     while True:
-        await asyncio.sleep(EVERY * random.uniform(0.5, 1))  # noqa: S311 -- workers should not meet
-        try:
-            await throttle.purge(resources.db)
-            for tenant_id in await workspaces(resources):
+        await clean_all(resources)
+        await asyncio.sleep(EVERY * random.uniform(0.5, 1))  # noqa: S311
+
+
+async def clean_all(resources: Resources) -> None:
+    """Cleans every workspace. One that cannot be cleaned keeps nobody else from it: it is logged, and comes again."""
+    async with _trying():
+        await throttle.purge(resources.db)
+    async with _trying():
+        for tenant_id in await workspaces(resources):
+            async with _trying(workspace=str(tenant_id)):
                 await clean(resources, tenant_id)
-        except Exception as error:  # noqa: BLE001 -- the database may be away; the next hour is soon enough
-            logger.warning("housekeeping_failed", exc_info=error)
 
 
 async def clean(resources: Resources, tenant_id: UUID) -> None:
@@ -37,9 +47,17 @@ async def clean(resources: Resources, tenant_id: UUID) -> None:
         await idempotency.purge(session)
         await sessions.purge(session)
         days = (await parameters(session)).trash_retention_days
-        await schedule_purge(session, Actor(tenant_id, "system", throttle.NIL, "chot"), days)
+        await schedule_purge(session, system_actor(tenant_id), days)
     await delete_old_files(resources, tenant_id)
     await delete_old_exports(resources, tenant_id)
+
+
+@asynccontextmanager
+async def _trying(**where: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 -- the next hour is soon enough
+        logger.warning("housekeeping_failed", exc_info=error, **where)
 
 
 async def workspaces(resources: Resources) -> list[UUID]:

@@ -7,8 +7,8 @@ from app.imports import reading_job, running, undoing
 from app.imports.report import job as reporting
 
 HANDLERS: Mapping[str, Handler] = {
-    "imports.read": Handler(reading_job.read, reading_job.dead),
-    "imports.run": Handler(running.run_import, running.dead),
-    "imports.undo": Handler(undoing.undo_import, undoing.dead),
+    "imports.read": Handler(reading_job.read, reading_job.dead, reading_job.cancelled),
+    "imports.run": Handler(running.run_import, running.dead, running.cancelled),
+    "imports.undo": Handler(undoing.undo_import, undoing.dead, running.cancelled),
     "imports.report": Handler(reporting.report),
 }

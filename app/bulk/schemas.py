@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.core.schemas import Strict, example
 from app.customers.schemas import Value
 from app.customers.selection import Selection
+from app.customers.tags import MAX_NAME
 
 Action = Literal[
     "set_field", "relationship", "source", "customer_type", "tier", "owner", "groups_move", "groups_add",
@@ -16,6 +17,9 @@ Action = Literal[
 Status = Literal["changed", "unchanged", "skipped"]
 Undone = Literal["restored", "kept"]
 Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=200)]
+TagNames = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]], Field(min_length=1, max_length=200)
+]
 
 
 class Params(Strict):
@@ -25,7 +29,7 @@ class Params(Strict):
     value: Value = Field(None, description="set_field and the lists' actions: the new value; null clears.")
     owner: str | None = Field(None, max_length=255, description="owner: username or id; null: nobody.")
     groups: Names | None = Field(None, description="groups_…: names or ids of groups.")
-    tags: Names | None = Field(None, description="tag, untag: names; tag adds new ones for who may create tags.")
+    tags: TagNames | None = Field(None, description="tag, untag: names; tag adds new ones for who may create tags.")
     confirm: str | None = Field(None, max_length=200, description="purge: the warning, repeated.")
     columns: list[Annotated[str, Field(max_length=200)]] | None = Field(
         None, min_length=1, max_length=200, description="export: keys of GET /fields."
@@ -74,6 +78,8 @@ class BulkPreviewOut(BaseModel):
     changed: int
     unchanged: int
     skipped: list[SkippedOut]
+    contracts: Annotated[int, Field(description="purge: how many contracts would go with their customers.")] = 0
+    transactions: Annotated[int, Field(description="purge: how many transactions would go with their customers.")] = 0
 
 
 class JobItemOut(BaseModel):

@@ -1,13 +1,13 @@
 """Bulk work: started, previewed, undone."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.bulk.actions import Decided, change_of, decide, permission_of, where_of
+from app.bulk.actions import ACTIONS, Asked, Decided, decide
 from app.bulk.errors import NotUndoable, reason
 from app.bulk.models import BulkChange
 from app.bulk.schemas import BulkIn, BulkPreviewIn, BulkPreviewOut, SkippedOut
@@ -20,9 +20,9 @@ from app.core.events import record
 from app.core.jobs import ENDED, LIVE, Job
 from app.customers import batches
 from app.customers import registry as registries
-from app.customers.changing import Outcome, change_many, preview_many
+from app.customers.changing import Outcome
 from app.customers.choosing import Choice, choose, require_expected
-from app.customers.purging import purge_many
+from app.customers.purging import Losses
 from app.customers.registry import Registry
 from app.customers.trash import LANE
 from app.exports import service as exports
@@ -37,8 +37,6 @@ UNDO: Final = "bulk.undo"
 AT_ONCE = 1_000
 EXAMINED = 20 * batches.PART
 NOTHING: Final = {"changed": 0, "unchanged": 0, "skipped": 0}
-# What leaves no way back, or changes nothing.
-FOR_GOOD: Final = ("purge", "export")
 
 
 @dataclass(frozen=True)
@@ -55,17 +53,16 @@ async def start(session: AsyncSession, actor: Actor, body: BulkIn) -> Started:
     Raises:
         Forbidden, Invalid, CountMoved
     """
-    actor.require(permission_of(body.action))
+    kind = ACTIONS[body.action]
+    actor.require(kind.permission)
     require_expected(body.selection, body.expected_count)
     if body.action == "export":
         given = ExportIn(selection=body.selection, columns=body.params.columns, format=body.params.format)
         made = await exports.start(session, actor, given, expected=body.expected_count)
         return Started(await job_service.get(session, actor, made.job_id), at_once=False)
     registry = await registries.load(session)
-    choice = await choose(
-        await driver(session), registry, actor, body.selection, where_of(body.action), body.expected_count
-    )
-    decided = await decide(session, actor, registry, body.action, body.params)
+    choice = await choose(await driver(session), registry, actor, body.selection, kind.where, body.expected_count)
+    decided = await decide(Asked(session, actor, registry, body.params), body.action)
     if choice.by_ids and choice.count <= AT_ONCE:
         return Started(await _at_once(session, actor, decided, choice), at_once=True)
     progress = {"done": 0, "total": choice.count, "counts": NOTHING}
@@ -81,25 +78,28 @@ async def preview(session: AsyncSession, actor: Actor, body: BulkPreviewIn) -> B
     Raises:
         Forbidden, Invalid
     """
-    actor.require(permission_of(body.action))
+    kind = ACTIONS[body.action]
+    actor.require(kind.permission)
     registry = await registries.load(session)
-    choice = await choose(await driver(session), registry, actor, body.selection, where_of(body.action), None)
-    found, examined = Outcome(), min(choice.count, EXAMINED)
-    if body.action != "export":
-        decided = await decide(session, actor, registry, body.action, body.params, preview=True)
-        change = change_of(registry, actor, body.action, decided.kept)
-        for text in choice.parts[: EXAMINED // batches.PART]:
-            part = await preview_many(session, actor, _ids(text), change)
-            found.changed += part.changed
-            found.unchanged += part.unchanged
-            for code, count in part.refused.items():
-                found.refused[code] = found.refused.get(code, 0) + count
+    choice = await choose(await driver(session), registry, actor, body.selection, kind.where, None)
+    decided = await decide(Asked(session, actor, registry, body.params, preview=True), body.action)
+    change = decided.change(registry, actor)
+    found, losses = Outcome(), Losses()
+    for text in choice.parts[: EXAMINED // batches.PART]:
+        part = await kind.look(session, actor, _ids(text), change)
+        found.changed += part.outcome.changed
+        found.unchanged += part.outcome.unchanged
+        losses.contracts += part.losses.contracts
+        losses.transactions += part.losses.transactions
+        for code, count in part.outcome.refused.items():
+            found.refused[code] = found.refused.get(code, 0) + count
     skipped = [
         SkippedOut(code=code, message=reason(code), count=count) for code, count in sorted(found.refused.items())
     ]
     return BulkPreviewOut(
-        count=choice.count, examined=examined, changed=len(found.changed), unchanged=found.unchanged, skipped=skipped
-    )
+        count=choice.count, examined=min(choice.count, EXAMINED), changed=len(found.changed),
+        unchanged=found.unchanged, skipped=skipped, contracts=losses.contracts, transactions=losses.transactions,
+    )  # fmt: skip
 
 
 async def undo(session: AsyncSession, actor: Actor, job_id: UUID) -> JobOut:
@@ -112,13 +112,13 @@ async def undo(session: AsyncSession, actor: Actor, job_id: UUID) -> JobOut:
     """
     job = await job_service.get(session, actor, job_id)
     row = await session.scalar(select(BulkChange).where(BulkChange.id == job_id).with_for_update())
-    if row is None or row.action in FOR_GOOD or job.state not in ENDED:
+    if row is None or not ACTIONS[row.action].undoable or job.state not in ENDED:
         raise NotUndoable()
-    actor.require(permission_of(row.action))
+    actor.require(ACTIONS[row.action].permission)
     former = await jobs.get(session, row.undo_job_id) if row.undo_job_id else None
     if former is not None and former.state in (*LIVE, "succeeded"):
         raise NotUndoable()
-    progress = {"done": 0, "total": job.result.get("changed", 0) or job.progress.get("counts", NOTHING)["changed"]}
+    progress = {"done": 0, "total": job.result.get("changed", 0) or job.progress.counts.get("changed", 0)}
     undo_id = await jobs.enqueue(
         session, actor, UNDO, queue="bulk", lane=LANE, args={"batch_id": str(job_id)}, subject_id=job_id,
         progress=progress,
@@ -129,17 +129,14 @@ async def undo(session: AsyncSession, actor: Actor, job_id: UUID) -> JobOut:
 
 
 async def apply(
-    session: AsyncSession, actor: Actor, registry: Registry, batch_id: UUID, action: str, kept: dict[str, Any],
-    ids: list[UUID],
-) -> Outcome:  # fmt: skip
+    session: AsyncSession, actor: Actor, registry: Registry, batch_id: UUID, decided: Decided, ids: list[UUID]
+) -> Outcome:
     """Does the action for a part of the chosen customers.
 
     Raises:
-        LookupError: what it sets is no more.
+        Gone: a group or tag that they would get was deleted.
     """
-    if action == "purge":
-        return await purge_many(session, actor, batch_id, ids)
-    return await change_many(session, actor, batch_id, ids, change_of(registry, actor, action, kept))
+    return await ACTIONS[decided.action].do(session, actor, batch_id, ids, decided.change(registry, actor))
 
 
 async def batch_of(session: AsyncSession, actor: Actor, job_id: UUID) -> UUID:
@@ -159,7 +156,7 @@ async def _at_once(session: AsyncSession, actor: Actor, decided: Decided, choice
     job_id = new_id()
     registry = await registries.load(session)
     chosen = [one for text in choice.parts for one in _ids(text)]
-    outcome = await apply(session, actor, registry, job_id, decided.action, decided.kept, chosen)
+    outcome = await apply(session, actor, registry, job_id, decided, chosen)
     progress = {"done": choice.count, "total": choice.count, "counts": outcome.counts}
     await jobs.enqueue_done(session, actor, RUN, job_id, progress=progress, result=outcome.counts)
     await _keep(session, actor, job_id, decided, choice)

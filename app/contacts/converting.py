@@ -1,6 +1,6 @@
 """Conversion of customers: a lead becomes a person or a company, or a contact of the customer whose phone it has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +20,9 @@ from app.core.errors import Conflict, invalid
 from app.core.events import record
 from app.core.vietnam import text as vn
 from app.customers import phones
+from app.customers.changing import deleter
 from app.customers.models import Customer, UniqueValue
-from app.customers.service import write_search
+from app.customers.service import update_one
 from app.customers.visibility import visible
 from app.customers.words import phone_tail
 from app.filters.search import Sql
@@ -43,7 +44,8 @@ class NotALead(Conflict):
     """Only a lead can become a contact of another customer."""
 
     code = "not_a_lead"
-    vi, en = "Chỉ khách hàng tiềm năng mới gắn được vào khách hàng khác", "Only a lead can be attached to a customer"
+    vi = "Chỉ khách hàng kiểu tiềm năng (lead) mới gắn được vào khách hàng khác"
+    en = "Only a lead can be attached to a customer"
 
 
 async def convert(
@@ -54,7 +56,9 @@ async def convert(
 
     Raises:
         NotFound, SameKind, NotALead, Invalid
-        PhoneInContact, PhoneTaken: the phone belongs to a customer whom the caller may not change.
+        PhoneInContact, PhoneTaken: a phone belongs to a customer whom the caller may not change, or to another one than
+            the lead is attached to.
+        Duplicate: another customer has the new name, which is a duplicate key.
     """
     customer = await find(session, actor, customer_id, lock=True)
     if attach_to is not None and customer["kind"] != "lead":
@@ -62,20 +66,27 @@ async def convert(
     if customer["kind"] == kind:
         raise SameKind()
     if customer["kind"] == "lead":
-        into = await _known(session, actor, customer, attach_to)
+        numbers = await _numbers(session, customer)
+        await phones.lock(session, numbers)
+        into = await _known(session, actor, numbers, attach_to)
+        # Somebody else's customer may have one of them: then the lead can be neither there nor beside it.
+        await points.claim(session, actor, into or {**customer, "kind": kind}, numbers)
         if into is not None:
             return await _attach(session, actor, customer, into)
     return await _change_kind(session, actor, customer, kind, name)
 
 
+async def _numbers(session: AsyncSession, customer: Mapping[str, Any]) -> list[str]:
+    """All phones of a customer and its contacts."""
+    further = select(ContactPoint.value).where(ContactPoint.customer_id == customer["id"], ContactPoint.kind == "phone")
+    return [*([customer["phone"]] if customer["phone"] else []), *await session.scalars(further)]
+
+
 async def _known(
-    session: AsyncSession, actor: Actor, lead: Mapping[str, Any], attach_to: UUID | None
+    session: AsyncSession, actor: Actor, numbers: Sequence[str], attach_to: UUID | None
 ) -> dict[str, Any] | None:
-    """The customer that the lead duplicates, locked: the one that is named, else the one that has one of its phones,
-    itself before a contact of it, the oldest first."""
-    own = select(ContactPoint.value).where(ContactPoint.customer_id == lead["id"], ContactPoint.kind == "phone")
-    numbers = [*([lead["phone"]] if lead["phone"] else []), *await session.scalars(own)]
-    await phones.lock(session, numbers)
+    """The customer that a lead with these phones duplicates, locked: the one that is named, else the one that has one
+    of them, itself before a contact of it, the oldest first."""
     sql = Sql(actor.tenant_id)
     live = f"c.tenant_id = $1 AND c.deleted_at IS NULL AND c.kind <> 'lead' AND {visible(sql, actor)}"
     if attach_to is not None:
@@ -95,9 +106,6 @@ async def _known(
         return dict(row)
     if attach_to is not None:
         raise invalid("attach_to", "customer_unknown", "Không có khách hàng này", "There is no such customer")
-    if numbers:
-        # Somebody else's customer has it: the lead can be neither converted beside it nor attached to it.
-        await points.claim(session, actor, {**lead, "kind": "individual"}, numbers)
     return None
 
 
@@ -114,7 +122,11 @@ async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], 
     own = (ContactPoint.customer_id == lead["id"], ContactPoint.contact_id.is_(None))
     await session.execute(update(ContactPoint).where(*own).values(contact_id=contact_id, **of_lead))
     await session.execute(update(ContactPoint).where(ContactPoint.customer_id == lead["id"]).values(**of_lead))
-    await session.execute(update(Contact).where(Contact.customer_id == lead["id"]).values(is_primary=False, **of_lead))
+    await session.execute(
+        update(Contact)
+        .where(Contact.customer_id == lead["id"])
+        .values(is_primary=False, version=Contact.version + 1, updated_at=now(), **of_lead)
+    )
     told = {"kind": (lead["kind"], "contact")}
     data = {"contact_id": contact_id, "lead_id": lead["id"], "customer_id": into["id"]}
     await record(session, actor, "customer.converted", lead["id"], changes=told, data=data)
@@ -130,7 +142,7 @@ async def _retire(session: AsyncSession, actor: Actor, lead_id: UUID, into_id: U
         update(Customer)
         .where(Customer.id == lead_id)
         .values(
-            deleted_at=moment, deleted_by=actor.id, deleted_reason="merge", merged_into=into_id,
+            deleted_at=moment, deleted_by=deleter(actor), deleted_reason="merge", merged_into=into_id,
             version=Customer.version + 1, updated_at=moment,
         )
     )  # fmt: skip
@@ -180,24 +192,14 @@ async def _change_kind(
     """Changes the kind. A person who becomes a company of another name stays as its primary contact."""
     given = vn.clean(name or "") or (customer["company_name"] if kind == "company" else None)
     new_name = given or customer["name"]
-    await session.execute(
-        update(Customer)
-        .where(Customer.id == customer["id"])
-        .values(kind=kind, name=new_name, version=Customer.version + 1, updated_at=now())
-    )
-    changes = {"kind": (customer["kind"], kind)}
     contact_id = None
-    if new_name != customer["name"]:
-        changes["name"] = (customer["name"], new_name)
-        row = (await session.execute(select(Customer.email, Customer.tax_code, Customer.phone).where(
-            Customer.id == customer["id"]))).one()  # fmt: skip
-        await write_search(session, customer["id"], {"name": new_name, **row._mapping})
-        if kind == "company":
-            values = {key: customer[key] for key in PERSON}
-            after = {**customer, "kind": kind}
-            contact_id = await insert_contact(session, actor, after, values, _own_points(customer), primary=True)
-    data = {"contact_id": contact_id} if contact_id else {}
-    await record(session, actor, "customer.converted", customer["id"], changes=changes, data=data)
+    if new_name != customer["name"] and kind == "company":
+        values = {key: customer[key] for key in PERSON}
+        after = {**customer, "kind": kind}
+        contact_id = await insert_contact(session, actor, after, values, _own_points(customer), primary=True)
+    told = "customer.converted", {"contact_id": contact_id} if contact_id else {}
+    changes = {"kind": kind, "name": new_name}
+    await update_one(session, actor, customer["id"], changes, version=customer["version"], told=told)
     return ConvertOut(
         id=customer["id"], kind=kind, attached=False, contact_id=contact_id, version=customer["version"] + 1
     )

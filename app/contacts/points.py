@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contacts.models import Contact, ContactPoint
@@ -17,8 +17,10 @@ from app.core.db import driver
 from app.core.errors import Conflict, FieldError, Invalid
 from app.core.events import record
 from app.core.fields import BadValue, Field
+from app.core.paging import Pager
 from app.customers import phones
 from app.customers.service import phone_taken
+from app.customers.values import required_error
 from app.customers.words import phone_tail
 
 LISTS: Final[dict[PointKind, str]] = {
@@ -34,7 +36,9 @@ FIELDS: Final[dict[PointKind, Field]] = {
     "address": Field("value", "Địa chỉ", "Address", "text", max_length=1000),
     "link": Field("value", "Liên kết", "Link", "link"),
 }
-MAX_POINTS = 200
+# Of one kind, of a customer and its contacts together, that calls on the customer itself can add to.
+MAX_OF_KIND = 200
+FIRST: Final = str(UUID(int=0))
 
 
 class TooManyPoints(Conflict):
@@ -52,6 +56,11 @@ class Point:
     value: str
     label: str | None
     typed: str | None
+
+    @property
+    def named(self) -> str:
+        """The value with what it is called: “0912345678 (Nhà riêng)”."""
+        return f"{self.value} ({self.label})" if self.label else self.value
 
 
 def parse(kind: PointKind, given: Sequence[PointIn], path: str) -> list[Point]:
@@ -99,6 +108,37 @@ async def keep(
     return [row["id"] for row in rows]
 
 
+async def replace(
+    session: AsyncSession,
+    actor: Actor,
+    customer: Mapping[str, Any],
+    contact_id: UUID,
+    kind: PointKind,
+    given: Sequence[Point],
+) -> tuple[list[str], list[str]]:
+    """Gives a contact these values of a kind, in this order, and answers those before and after. What was there before
+    stays the same row, unless it comes behind a new one.
+
+    Raises:
+        PhoneTaken, PhoneInContact
+    """
+    of_this = (ContactPoint.contact_id == contact_id, ContactPoint.kind == kind)
+    rows = list(await session.scalars(select(ContactPoint).where(*of_this).order_by(ContactPoint.id)))
+    old = [Point(kind, row.value, row.label, row.typed) for row in rows]
+    kept, left = list[ContactPoint](), iter(rows)
+    for one in given:
+        row = next((row for row in left if row.value == one.value), None)
+        if row is None:
+            break
+        row.label = one.label
+        kept.append(row)
+    await session.flush()
+    await session.execute(delete(ContactPoint).where(*of_this, ContactPoint.id.not_in([row.id for row in kept])))
+    await keep(session, actor, customer, contact_id, given[len(kept) :])
+    before, after = [one.value for one in old], [one.value for one in given]
+    return (before, after) if before != after else ([one.named for one in old], [one.named for one in given])
+
+
 async def claim(session: AsyncSession, actor: Actor, customer: Mapping[str, Any], numbers: Sequence[str]) -> None:
     """Sees to it that no other customer has these phones, and that none gets one before this commits.
 
@@ -118,20 +158,39 @@ async def claim(session: AsyncSession, actor: Actor, customer: Mapping[str, Any]
     await phones.refuse_held(session, actor, numbers, customer["id"])
 
 
-async def page(session: AsyncSession, actor: Actor, customer_id: UUID, kind: PointKind) -> PointPage:
-    """A customer's values of one kind, its contacts' among them.
+async def page(
+    session: AsyncSession,
+    actor: Actor,
+    customer_id: UUID,
+    kind: PointKind,
+    *,
+    limit: int,
+    cursor: str | None,
+    secret: bytes,
+) -> PointPage:
+    """A page of a customer's values of one kind, its contacts' among them.
 
     Raises:
         NotFound
     """
     customer = await find(session, actor, customer_id)
-    rows = await session.scalars(
-        select(ContactPoint)
-        .where(ContactPoint.customer_id == customer_id, ContactPoint.kind == kind)
-        .order_by(ContactPoint.id)
-    )
-    items = [*own(customer, kind), *map(shown, rows)]
-    return PointPage(items=items, next_cursor=None, count=len(items))
+    pager = Pager(secret, actor.tenant_id, "points", customer_id, kind)
+    position = pager.position(cursor)
+    main = own(customer, kind)
+    first = [] if position else main
+    of_this, room = (ContactPoint.customer_id == customer_id, ContactPoint.kind == kind), limit - len(first)
+    query = select(ContactPoint).where(*of_this, ContactPoint.id > UUID(position[0] if position else FIRST))
+    rows = list(await session.scalars(query.order_by(ContactPoint.id).limit(room + 1)))
+    following = after(pager, rows, room)
+    total = await session.scalar(select(func.count()).select_from(ContactPoint).where(*of_this)) or 0
+    return PointPage(items=[*first, *map(shown, rows[:room])], next_cursor=following, count=total + len(main))
+
+
+def after(pager: Pager, rows: Sequence[Contact | ContactPoint], room: int) -> str | None:
+    """The cursor behind the first `room` rows, if there are more. The customer's own may have taken all the room."""
+    if len(rows) <= room:
+        return None
+    return pager.cursor([str(rows[room - 1].id) if room else FIRST])
 
 
 async def add(session: AsyncSession, actor: Actor, customer_id: UUID, kind: PointKind, given: PointIn) -> PointOut:
@@ -143,13 +202,14 @@ async def add(session: AsyncSession, actor: Actor, customer_id: UUID, kind: Poin
     customer = await find(session, actor, customer_id, lock=True)
     point = parse(kind, [given], "")
     if not point:
-        raise Invalid(errors=[FieldError(field="value", code="required", message=FIELDS[kind].label)])
-    before = await page(session, actor, customer_id, kind)
-    if before.count >= MAX_POINTS:
-        raise TooManyPoints(limit=MAX_POINTS)
-    known = next((one for one in before.items if one.value == point[0].value), None)
+        raise Invalid(errors=[required_error(FIELDS[kind])])
+    known = await _known(session, customer, point[0])
     if known is not None:
         return known
+    of_kind = (ContactPoint.customer_id == customer_id, ContactPoint.kind == kind)
+    count = await session.scalar(select(func.count()).select_from(ContactPoint).where(*of_kind)) or 0
+    if count >= MAX_OF_KIND:
+        raise TooManyPoints(limit=MAX_OF_KIND)
     contact_id = None
     if kind == "phone" and customer["kind"] != "company":
         contact_id = await _contact_of(session, actor, customer)
@@ -174,6 +234,8 @@ async def remove(session: AsyncSession, actor: Actor, customer_id: UUID, kind: P
         return 0
     if row.contact_id is not None:
         await _drop_empty(session, customer, row.contact_id)
+        changed = update(Contact).where(Contact.id == row.contact_id)
+        await session.execute(changed.values(version=Contact.version + 1, updated_at=now()))
     await record(session, actor, f"customer.{kind}_removed", customer_id, changes={LISTS[kind]: (row.value, None)})
     return 1
 
@@ -190,6 +252,18 @@ def shown(row: ContactPoint) -> PointOut:
     return PointOut(
         id=row.id, contact_id=row.contact_id, value=row.value, typed=row.typed, label=row.label, is_main=False
     )
+
+
+async def _known(session: AsyncSession, customer: Mapping[str, Any], point: Point) -> PointOut | None:
+    """The value as the customer or a contact of it has it already."""
+    main = next((one for one in own(customer, point.kind) if one.value == point.value), None)
+    if main is not None:
+        return main
+    of_kind = (ContactPoint.customer_id == customer["id"], ContactPoint.kind == point.kind)
+    row = await session.scalar(
+        select(ContactPoint).where(*of_kind, ContactPoint.value == point.value).order_by(ContactPoint.id).limit(1)
+    )
+    return shown(row) if row is not None else None
 
 
 async def _contact_of(session: AsyncSession, actor: Actor, customer: Mapping[str, Any]) -> UUID:

@@ -94,9 +94,12 @@ def points_of(kind: PointKind, path: str, one: str, many: str) -> None:
     name, names = one.replace("-", "").replace(" ", "_"), many.replace("-", "").replace(" ", "_")
 
     @router.get(f"{ONE}/{path}", name=f"list_customer_{names}", summary=f"List a customer's {many}")
-    async def list_points(actor: CanView, session: Session, customer_id: UUID) -> PointPage:
+    async def list_points(
+        actor: CanView, session: Session, work: CurrentWork, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None
+    ) -> PointPage:
         """The customer's own field first, then further ones and those of its contacts."""
-        return await points.page(session, actor, customer_id, kind)
+        secret = work.resources.settings.secret
+        return await points.page(session, actor, customer_id, kind, limit=limit, cursor=cursor, secret=secret)
 
     @router.post(f"{ONE}/{path}", name=f"add_customer_{name}", summary=f"Add a {one}", status_code=201)
     async def add_point(actor: CanEdit, session: Session, customer_id: UUID, body: PointIn) -> PointOut:

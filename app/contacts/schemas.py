@@ -6,10 +6,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.masking import Phone, PhoneTyped
 from app.core.schemas import ABSENT, Strict, example
 
 PointKind = Literal["phone", "email", "address", "link"]
-MAX_POINTS = 50
+# Of one kind, of one contact.
+MAX_IN_LIST = 50
 
 
 class PointIn(Strict):
@@ -21,7 +23,7 @@ class PointIn(Strict):
     label: Annotated[str | None, Field(max_length=100, description="Nhà riêng, Facebook, kho hàng …")] = None
 
 
-Points = Annotated[list[PointIn], Field(max_length=MAX_POINTS)]
+Points = Annotated[list[PointIn], Field(max_length=MAX_IN_LIST)]
 
 
 class ContactIn(Strict):
@@ -67,14 +69,14 @@ class PointOut(BaseModel):
 
     id: UUID | None
     contact_id: Annotated[UUID | None, Field(description="Whose it is; null for the customer's own.")]
-    value: Annotated[str, Field(description="A phone in E.164.", examples=["+84912345678"])]
-    typed: Annotated[str | None, Field(description="A phone as it was typed, where that differs.")]
+    value: Annotated[Phone, Field(description="A phone in E.164.", examples=["+84912345678"])]
+    typed: Annotated[PhoneTyped, Field(description="A phone as it was typed, where that differs.")]
     label: str | None
     is_main: Annotated[bool, Field(description="The customer's own field: phone, email, address or website.")]
 
 
 class PointPage(BaseModel):
-    """All of one kind, the customer's own field first; there is no further page."""
+    """A page of one kind: the customer's own field first, then in the order they were added."""
 
     items: list[PointOut]
     next_cursor: str | None

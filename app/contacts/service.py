@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contacts import points
@@ -51,18 +51,15 @@ async def page(
     customer = await find(session, actor, customer_id)
     pager = Pager(secret, actor.tenant_id, "contacts", customer_id)
     position = pager.position(cursor)
-    of_this = Contact.customer_id == customer_id
-    query = select(Contact).where(of_this).order_by(Contact.id).limit(limit + 1)
-    if position:
-        query = query.where(Contact.id > UUID(position[0]))
-    rows = list(await session.scalars(query))
-    items = await _shown(session, rows[:limit])
+    mirrors = [await _mirror(session, customer)] if customer["kind"] != "company" else []
+    first = [] if position else mirrors
+    of_this, room = Contact.customer_id == customer_id, limit - len(first)
+    query = select(Contact).where(of_this, Contact.id > UUID(position[0] if position else points.FIRST))
+    rows = list(await session.scalars(query.order_by(Contact.id).limit(room + 1)))
+    following = points.after(pager, rows, room)
     total = await session.scalar(select(func.count()).select_from(Contact).where(of_this)) or 0
-    if customer["kind"] != "company":
-        total += 1
-        items = items if position else [await _mirror(session, customer), *items]
-    more = len(rows) > limit
-    return ContactPage(items=items, next_cursor=pager.cursor([str(rows[limit - 1].id)]) if more else None, count=total)
+    items = [*first, *await _shown(session, rows[:room])]
+    return ContactPage(items=items, next_cursor=following, count=total + len(mirrors))
 
 
 async def get(session: AsyncSession, actor: Actor, customer_id: UUID, contact_id: UUID) -> ContactOut:
@@ -110,26 +107,18 @@ async def update_contact(
     values, lists = _checked(given)
     if "name" in values and values["name"] is None:
         raise invalid("name", "required", "Tên người liên hệ là bắt buộc", "Contact name is required")
+    if "is_primary" in given:
+        values["is_primary"] = given["is_primary"]
+        if given["is_primary"] and not row.is_primary:
+            await _demote(session, customer_id)
     changes = {key: (_plain(getattr(row, key)), _plain(value)) for key, value in values.items()}
     for kind, new in lists.items():
-        old = [one.value for one in getattr(before, LISTS[kind])]
-        changes[LISTS[kind]] = (old, [one.value for one in new])
-        # Kept anew where only labels differ too.
-        await session.execute(
-            delete(ContactPoint).where(ContactPoint.contact_id == contact_id, ContactPoint.kind == kind)
-        )
-        await points.keep(session, actor, customer, contact_id, new)
-    if "is_primary" in given:
-        changes["is_primary"] = (row.is_primary, given["is_primary"])
-        if given["is_primary"]:
-            await _demote(session, customer_id)
-        values["is_primary"] = given["is_primary"]
+        changes[LISTS[kind]] = await points.replace(session, actor, customer, contact_id, kind, new)
     changed = {key: pair for key, pair in changes.items() if pair[0] != pair[1]}
-    if changed or lists:
+    if changed:
         await session.execute(
             update(Contact).where(Contact.id == contact_id).values(version=version + 1, updated_at=now(), **values)
         )
-    if changed:
         data = {"contact_id": contact_id, "name": values.get("name", before.name)}
         await record(session, actor, "customer.contact_changed", customer_id, changes=changed, data=data)
     return await _one(session, customer, contact_id)

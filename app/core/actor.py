@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from app.core.clock import NIL
 from app.core.errors import Forbidden
 
 ActorKind = Literal["user", "api_key", "import", "rule", "provider", "system"]
@@ -11,7 +12,7 @@ ActorKind = Literal["user", "api_key", "import", "rule", "provider", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A user or an API key within one workspace, or a part of the system acting there."""
+    """A user or an API key within one workspace, or a part of the system acting there. A key has a `maker`."""
 
     tenant_id: UUID
     kind: ActorKind
@@ -19,6 +20,12 @@ class Actor:
     name: str
     permissions: frozenset[str] = field(default_factory=frozenset)
     session_id: UUID | None = None
+    maker: UUID | None = None
+
+    @property
+    def person(self) -> UUID | None:
+        """The user whose customers the actor sees as its own: itself, or who made the key."""
+        return self.id if self.kind == "user" else self.maker
 
     def may(self, permission: str) -> bool:
         """Whether the actor holds a named permission."""
@@ -28,3 +35,8 @@ class Actor:
         """Raises Forbidden unless the actor holds the permission."""
         if permission not in self.permissions:
             raise Forbidden(permission=permission)
+
+
+def system_actor(tenant_id: UUID) -> Actor:
+    """The product itself in a workspace: its housekeeping, and the operator's commands."""
+    return Actor(tenant_id=tenant_id, kind="system", id=NIL, name="chot")

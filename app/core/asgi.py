@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import events, i18n
 from app.core.clock import new_id
-from app.core.db import server_away
-from app.core.errors import AppError, Invalid, TooLarge, Unavailable, invalid
+from app.core.db import QUERY_CANCELLED, server_away, sqlstate
+from app.core.errors import AppError, Invalid, TooLarge, TooSlow, Unavailable, invalid
 from app.core.log import access, logger
 
 REQUESTS = Counter("chot_requests_total", "Requests by route and status", ["method", "route", "status"])
@@ -31,7 +31,7 @@ MULTIPART_OVERHEAD = 64_000
 
 
 class Shell:
-    """Outermost of our middleware. Whatever happens inside, the caller gets a problem with a request id."""
+    """Around the application. Whatever happens inside, the caller gets a problem with a request id."""
 
     def __init__(self, app: ASGIApp, *, max_body: int, max_upload: int, is_upload: Callable[[Scope], bool]) -> None:
         self.app, self.max_body, self.max_upload, self.is_upload = app, max_body, max_upload, is_upload
@@ -53,11 +53,13 @@ class Shell:
         started = time.perf_counter()
         try:
             _refuse_bad_text(scope)
-            limit = self.max_upload + MULTIPART_OVERHEAD if self.is_upload(scope) else self.max_body
+            upload = self.is_upload(scope)
+            refusal = TooLarge(limit=self.max_upload if upload else self.max_body)
+            limit = self.max_upload + MULTIPART_OVERHEAD if upload else self.max_body
             declared = headers.get("content-length", "")
             if declared.isdecimal() and int(declared[:19]) > limit:
-                raise TooLarge(limit=limit)
-            await self.app(scope, _limited(receive, limit), reply)
+                raise refusal
+            await self.app(scope, _limited(receive, limit, refusal), reply)
         except Exception as error:  # noqa: BLE001
             await reply.fail(_as_app_error(error), scope)
         finally:
@@ -136,6 +138,9 @@ def _as_app_error(error: Exception) -> AppError:
     if server_away(error):
         logger.warning("database_away", exc_info=error)
         return Unavailable()
+    if sqlstate(error) == QUERY_CANCELLED:
+        logger.warning("query_too_slow", exc_info=error)
+        return TooSlow()
     logger.error("unhandled", exc_info=error)
     return InternalError()
 
@@ -165,7 +170,7 @@ def _bad_text(field: str) -> Invalid:
     )
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
+def _limited(receive: Receive, limit: int, refusal: TooLarge) -> Receive:
     seen = 0
 
     async def counted() -> Message:
@@ -174,7 +179,7 @@ def _limited(receive: Receive, limit: int) -> Receive:
         seen += len(message.get("body", b""))
         if seen > limit:
             # FastAPI lets only this exception pass through its reading of the body.
-            raise HTTPException(413, headers={"x-limit": str(limit)})
+            raise HTTPException(refusal.status) from refusal
         return message
 
     return counted

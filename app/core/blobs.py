@@ -1,16 +1,21 @@
 """Files that people bring or take: a local folder by default, S3 or another store by CHOT_BLOB_URL."""
 
+import asyncio
+import errno
+import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 
 import obstore
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
 from app.core.settings import Settings
 
 PART = 1 << 20
+NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 class Blobs:
@@ -25,7 +30,10 @@ class Blobs:
         Raises:
             OSError: the disk is full or the store is away.
         """
-        await obstore.put_async(self._store, name, content)
+        try:
+            await obstore.put_async(self._store, name, content)
+        except BaseError as error:
+            raise _os_error(error) from error
 
     async def get(self, name: str) -> bytes:
         """The whole content.
@@ -59,7 +67,7 @@ class Blobs:
         """Copies a blob to a local file, in parts."""
         with target.open("wb") as file:
             async for part in self.stream(name):
-                file.write(part)
+                await asyncio.to_thread(file.write, part)
 
     async def copy(self, name: str, to: str) -> None:
         """Stores a blob under a second name, without bringing it here.
@@ -84,3 +92,10 @@ def open_blobs(settings: Settings) -> Blobs:
         return Blobs(from_url(settings.blob_url))
     folder = settings.data_dir.resolve() / "blobs"
     return Blobs(LocalStore(folder, mkdir=True))
+
+
+def _os_error(error: BaseError) -> OSError:
+    """What the store's own errors say in words."""
+    found = NUMBER.search(str(error))
+    number = int(found[1]) if found else errno.EIO
+    return OSError(number, os.strerror(number))

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 from uuid_utils.compat import uuid7
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
+# Nobody and nothing: the actor of the system's own work, the workspace of what belongs to none, the id before all ids.
+NIL = UUID(int=0)
 
 
 def now() -> datetime:

@@ -19,7 +19,7 @@ DESCRIPTION: dict[str, Any] = {
         "Sign in with `POST /api/v1/auth/login` and send `Authorization: Bearer …`, or send an API key as "
         "`X-API-Key`. Errors are `application/problem+json` with a stable `code`; texts follow `Accept-Language` "
         "(Vietnamese by default). A record's `ETag` is its version: send it as `If-Match` to change the record. "
-        "Any POST may carry an `Idempotency-Key`."
+        "Any POST may carry an `Idempotency-Key`; those that start work which a repetition would do again need one."
     ),
     "license_info": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
     "servers": [{"url": "/"}],
@@ -46,32 +46,39 @@ def build(app: FastAPI) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    secured = {route.unique_id: security for route in iter_route_contexts(app.routes) if (security := _security(route))}
-    document["components"]["securitySchemes"] = {name: one for all_ in secured.values() for name, one in all_.items()}
+    access = {route.unique_id: found for route in iter_route_contexts(app.routes) if (found := _access(route))}
+    schemes = {name: scheme for one in access.values() for name, scheme in one.security.items()}
+    document["components"]["securitySchemes"] = schemes
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            if operation["operationId"] in secured:
-                operation["security"] = [{name: []} for name in secured[operation["operationId"]]]
+            found = access.get(operation["operationId"])
+            if found is not None:
+                operation["security"] = [{name: []} for name in found.security]
+            if method == "post" and path.startswith("/api/"):
+                once = found is not None and found.once
+                operation.setdefault("parameters", []).append({**IDEMPOTENCY, "required": once})
+                if once:
+                    operation["responses"]["400"] = {}
             _name_refusals(path, method, operation)
             _describe_streams(operation)
     return document
 
 
-def _security(route: Any) -> dict[str, Any]:
-    """The security schemes of an endpoint: those of the permission in its signature."""
-    return _security_of(route.original_route.endpoint) if isinstance(route.original_route, APIRoute) else {}
+def _access(route: Any) -> Any:
+    """What an endpoint asks of its caller: the permission in its signature."""
+    return _access_of(route.original_route.endpoint) if isinstance(route.original_route, APIRoute) else None
 
 
-def _security_of(call: Callable[..., Any]) -> dict[str, Any]:
+def _access_of(call: Callable[..., Any]) -> Any:
     """The same of a dependency, which may have its permission from another."""
     for hint in get_type_hints(call, include_extras=True).values():
         for note in getattr(hint, "__metadata__", ()):
             dependency = getattr(note, "dependency", None)
-            if security := getattr(dependency, "security", None):
-                return dict(security)
-            if isfunction(dependency) and (found := _security_of(dependency)):
+            if hasattr(dependency, "security"):
+                return dependency
+            if isfunction(dependency) and (found := _access_of(dependency)):
                 return found
-    return {}
+    return None
 
 
 def _describe_streams(operation: dict[str, Any]) -> None:
@@ -96,26 +103,21 @@ def _name_refusals(path: str, method: str, operation: dict[str, Any]) -> None:
             statuses |= {"409", "412", "428"}
         if method == "post":
             statuses |= {"409"}
-            operation.setdefault("parameters", []).append(IDEMPOTENCY)
-    names = {"409": "Conflict, or the same Idempotency-Key is still running"}
     for status in sorted(statuses):
-        described = operation["responses"].get(status, {})
+        said = BUSY_KEY if (method, status) == ("post", "409") else REFUSALS.get(status, "Refused")
         operation["responses"][status] = {
-            "description": described.get("description")
-            if "content" not in described
-            else REFUSALS.get(status, "Refused"),
+            "description": said,
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        operation["responses"][status]["description"] = names.get(status) or REFUSALS.get(status, "Refused")
 
 
 IDEMPOTENCY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "required": False,
     "description": "Repeating the POST with the same key has one effect and gets the first reply.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+BUSY_KEY = "Conflict, or the same Idempotency-Key is still running"
 REFUSALS = {
     "400": "Bad request",
     "401": "Not signed in, or no longer",

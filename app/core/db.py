@@ -7,29 +7,30 @@ statement gets `tenant_id = …` from the session. See docs/notes/tenancy.md.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 
 from app.core.errors import AppError, Unavailable
 from app.core.log import logger
 from app.core.orm import TenantRow
-from app.core.settings import Settings, driver_url
+from app.core.settings import Settings, driver_url, plain_url, tls
 
 Hook = Callable[[], Awaitable[None]]
 
-SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
+SERIALIZATION_FAILURE, DEADLOCK, QUERY_CANCELLED = "40001", "40P01", "57014"
 # The server is starting, stopping, out of connections, or cut this one.
-SERVER_AWAY = re.compile(r"^(08|57P0[1-5]|53300|25P03|57014$)")
+SERVER_AWAY = re.compile(r"^(08|57P0[1-5]|53300|25P03)")
 
 # InternalClientError: asyncpg's word for a server that died between two of its messages.
-AWAY = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, InterfaceError, OperationalError)
+AWAY = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, InterfaceError, OperationalError, PoolTimeout)
 # The driver's complaint of a statement of ours that was given too many or too few arguments.
 MISCOUNTED = "arguments for this query"
 # A file that is not there, and a wrong argument for the bare driver.
@@ -58,26 +59,29 @@ class Database:
             connect_args={
                 "timeout": 5,
                 "server_settings": self._options,
+                **tls(url),
             },
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_dead)
         self.bell: object = None
         self._readers: asyncpg.Pool | None = None
-        self._url, self._pool_size = driver_url(url).set(drivername="postgresql"), settings.pool_size
+        self._dsn, self._pool_size = plain_url(url), settings.pool_size
         self._gate = asyncio.Semaphore(settings.pool_size)
         self._wait = settings.pool_wait
 
     @asynccontextmanager
-    async def transaction(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, tenant_id: UUID, *, placed: bool = False) -> AsyncIterator[AsyncSession]:
         """One transaction within one tenant: commits at the end, rolls back on any exception.
 
         Hooks given to `after_commit` run once the commit is done; a failed hook is logged, never raised.
+        `placed` is for who is `reading`: their place counts for this too. All places could be held by those who
+        wait for one more; but a reader holds no connection of this pool, so that there is one for every place.
 
         Raises:
             Unavailable: no connection in time, or the server is away.
         """
         hooks: list[Hook] = []
-        async with self._place():
+        async with nullcontext() if placed else self._place():
             session = AsyncSession(
                 self.engine,
                 sync_session_class=TenantSession,
@@ -99,7 +103,7 @@ class Database:
         """
         if self._readers is None:
             self._readers = await asyncpg.create_pool(
-                self._url.render_as_string(hide_password=False),
+                self._dsn,
                 min_size=0,
                 max_size=self._pool_size,
                 timeout=5,
@@ -232,7 +236,9 @@ def retryable(error: BaseException) -> bool:
 
 def server_away(error: BaseException) -> bool:
     """Whether the error says that the database is away, and nothing about the request."""
-    if isinstance(error, OURS) or (isinstance(error, asyncpg.InterfaceError) and MISCOUNTED in str(error)):
+    if isinstance(error, OURS) or sqlstate(error) == QUERY_CANCELLED:
+        return False
+    if isinstance(error, asyncpg.InterfaceError) and MISCOUNTED in str(error):
         return False
     if isinstance(error, AWAY):
         return True

@@ -118,10 +118,15 @@ class Forbidden(AppError):
 
     def message(self, chosen: Language | None = None) -> str:
         """The sentence, with the permission's label in the same language."""
-        key = str(self.values["permission"])
-        vi, en = self.labels.get(key, (key, key))
         spoken = chosen or language.get()
-        return (self.vi if spoken == "vi" else self.en).format(permission=vi if spoken == "vi" else en)
+        said = self.label(str(self.values["permission"]), spoken)
+        return (self.vi if spoken == "vi" else self.en).format(permission=said)
+
+    @classmethod
+    def label(cls, permission: str, spoken: Language) -> str:
+        """What a permission is called."""
+        vi, en = cls.labels.get(permission, (permission, permission))
+        return vi if spoken == "vi" else en
 
 
 class PreconditionRequired(AppError):
@@ -151,7 +156,12 @@ class TooLarge(AppError):
     """The body is over the limit of this call."""
 
     status, code = 413, "too_large"
-    vi, en = "Dữ liệu gửi lên vượt quá {limit} byte", "The body is over {limit} bytes"
+    vi, en = "Dữ liệu gửi lên vượt quá {limit}", "The body is over {limit}"
+
+    def __init__(self, *, limit: int) -> None:
+        """`limit` is in bytes, as the operator set it."""
+        said = f"{limit // 10**6} MB" if limit >= 10**6 else f"{limit // 1000} KB"
+        super().__init__(extra={"limit": limit}, limit=said)
 
 
 class TooManyRequests(AppError):
@@ -170,6 +180,14 @@ class Unavailable(AppError):
 
     def __init__(self, **values: Any) -> None:
         super().__init__(headers={"Retry-After": "2"}, **values)
+
+
+class TooSlow(AppError):
+    """The database gave up on a statement: the same request again would take as long."""
+
+    status, code = 422, "query_too_slow"
+    vi = "Yêu cầu này mất quá nhiều thời gian; hãy thu hẹp điều kiện lọc"
+    en = "This takes too long; please narrow the conditions"
 
 
 class Full(AppError):

@@ -6,11 +6,12 @@ filters and exports read the same description, so that an attribute added at run
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from uuid import UUID
 
 from app.core.clock import VIETNAM
@@ -24,9 +25,16 @@ EMAIL = re.compile(
 LINK = re.compile(r"https?://[^\s<>\"]{1,2000}", re.I)
 YES = frozenset(("1", "true", "yes", "y", "co", "x", "dung", "v"))
 NO = frozenset(("0", "false", "no", "n", "khong", "sai"))
-GENDERS = {"nam": "male", "male": "male", "m": "male", "nu": "female", "female": "female", "f": "female",
-           "khac": "other", "other": "other", "anh": "male", "ong": "male", "chi": "female"}  # fmt: skip
+# What people call them, in Vietnamese and English; then every way to write one, folded.
+GENDERS: Final = {"male": ("Nam", "Male"), "female": ("Nữ", "Female"), "other": ("Khác", "Other")}
+GENDER_KEYS: Final = {vn.fold(name): value for value, names in GENDERS.items() for name in names} | {
+    "m": "male", "f": "female", "anh": "male", "ong": "male", "chi": "female"}  # fmt: skip
 MAX_NUMBER = 10**15
+MAX_TEXT = 20_000
+# What a spreadsheet's cell holds: no parser sees more.
+MAX_TYPED = 32_767
+# Binary fractions of a đồng that an amount's arithmetic leaves behind.
+MONEY_NOISE = 1e-6
 
 
 class BadValue(Exception):
@@ -66,10 +74,22 @@ class Field:
     choice_keys: dict[str, str] = field(default_factory=dict, compare=False)
 
     def with_choices(self, choices: tuple[str, ...]) -> "Field":
-        """The same field with its list of values, which may be written with or without case and accents."""
+        """The same field with its list of values, which may be written without case, and without accents where no two
+        of them are the same then."""
         exact = {choice.casefold(): choice for choice in choices}
-        folded = {vn.fold(choice): choice for choice in reversed(choices)}
+        shared = Counter(map(vn.fold, choices))
+        folded = {key: choice for choice in choices if shared[key := vn.fold(choice)] == 1}
         return replace(self, choices=choices, choice_keys=folded | exact)
+
+    def chosen(self, typed: str) -> str | None:
+        """The value of the list that was typed (cleaned), None if there is none. Who types a word with accents means
+        them: “Bán” is not “Bận”, but “ban” is."""
+        exact = self.choice_keys.get(typed.casefold())
+        found = exact or self.choice_keys.get(vn.fold(typed))
+        if exact is not None or found is None or not self.choices:
+            return found
+        pairs = zip(vn.accented_words(typed), vn.accented_words(found), strict=False)
+        return found if all(word == own or not vn.has_accents(word) for word, own in pairs) else None
 
     @property
     def label(self) -> str:
@@ -92,45 +112,40 @@ class Field:
         Raises:
             BadValue: the value breaks the type's rule.
         """
-        if raw is None or raw == "":
-            return None
-        return PARSERS[self.type](self, raw)
+        return None if raw is None else PARSERS[self.type](self, raw)
 
 
-def _text(field_: Field, raw: Any) -> str | None:
+def _text(field_: Field, raw: Any) -> str:
     value = vn.clean(_as_text(raw))
     if len(value) > field_.max_length:
-        raise BadValue(
-            "too_long", f"{field_.vi} quá dài (tối đa {field_.max_length} ký tự)",
-            f"{field_.en} is longer than {field_.max_length} characters",
-        )  # fmt: skip
-    return value or None
+        raise _too_long(field_, field_.max_length)
+    return value
 
 
-def _long_text(field_: Field, raw: Any) -> str | None:
+def _long_text(field_: Field, raw: Any) -> str:
     value = vn.clean_multiline(_as_text(raw))
-    if len(value) > 20_000:
-        raise BadValue("too_long", f"{field_.vi} quá dài (tối đa 20000 ký tự)", f"{field_.en} is too long")
-    return value or None
+    if len(value) > MAX_TEXT:
+        raise _too_long(field_, MAX_TEXT)
+    return value
 
 
-def _integer(field_: Field, raw: Any) -> int | None:
+def _integer(field_: Field, raw: Any) -> int:
     number = _number(raw)
     if number is None or number != int(number):
         raise BadValue("integer_invalid", f"{field_.vi} phải là số nguyên", f"{field_.en} must be a whole number")
     return int(number)
 
 
-def _decimal(field_: Field, raw: Any) -> float | None:
+def _decimal(field_: Field, raw: Any) -> float:
     number = _number(raw)
     if number is None:
         raise BadValue("number_invalid", f"{field_.vi} phải là số", f"{field_.en} must be a number")
     return float(number)
 
 
-def _money(field_: Field, raw: Any) -> int | None:
-    if isinstance(raw, int | float) and not isinstance(raw, bool):
-        amount = round(raw) if math.isfinite(raw) else None
+def _money(field_: Field, raw: Any) -> int:
+    if _is_number(raw):
+        amount = round(raw) if math.isfinite(raw) and abs(raw - round(raw)) <= MONEY_NOISE else None
     else:
         amount = money.parse_vnd(_as_text(raw))
     if amount is None or abs(amount) > MAX_NUMBER:
@@ -138,18 +153,18 @@ def _money(field_: Field, raw: Any) -> int | None:
     return amount
 
 
-def _date(field_: Field, raw: Any) -> str | None:
+def _date(field_: Field, raw: Any) -> str:
     if isinstance(raw, datetime):
         parsed: date | None = raw.date()
     elif isinstance(raw, date):
         parsed = raw
-    elif isinstance(raw, int | float) and not isinstance(raw, bool):
-        serial = dates.from_serial(raw)
+    elif _is_number(raw):
+        serial = _from_serial(raw)
         parsed = serial.date() if serial else None
     else:
         parsed = dates.parse_date(_as_text(raw))
     if parsed is None or not 1900 <= parsed.year <= 2200:
-        raise BadValue(
+        raise _only_a_year(field_, "date_invalid", raw) or BadValue(
             "date_invalid",
             f"{field_.vi} không phải ngày hợp lệ (dd/mm/yyyy)",
             f"{field_.en} is not a date (dd/mm/yyyy)",
@@ -157,20 +172,22 @@ def _date(field_: Field, raw: Any) -> str | None:
     return parsed.isoformat()
 
 
-def _datetime(field_: Field, raw: Any) -> str | None:
+def _datetime(field_: Field, raw: Any) -> str:
     if isinstance(raw, datetime):
         parsed: datetime | None = raw
-    elif isinstance(raw, int | float) and not isinstance(raw, bool):
-        parsed = dates.from_serial(raw)
+    elif _is_number(raw):
+        parsed = _from_serial(raw)
     else:
         parsed = _iso_moment(_as_text(raw)) or dates.parse_datetime(_as_text(raw))
     if parsed is None or not 1900 <= parsed.year <= 2200:
-        raise BadValue("datetime_invalid", f"{field_.vi} không phải ngày giờ hợp lệ", f"{field_.en} is not a moment")
+        raise _only_a_year(field_, "datetime_invalid", raw) or BadValue(
+            "datetime_invalid", f"{field_.vi} không phải ngày giờ hợp lệ", f"{field_.en} is not a moment"
+        )
     aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=VIETNAM)
     return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _boolean(field_: Field, raw: Any) -> bool | None:
+def _boolean(field_: Field, raw: Any) -> bool:
     if isinstance(raw, bool):
         return raw
     key = vn.fold(_as_text(raw))
@@ -179,11 +196,9 @@ def _boolean(field_: Field, raw: Any) -> bool | None:
     raise BadValue("boolean_invalid", f"{field_.vi} chỉ nhận Có hoặc Không", f"{field_.en} must be yes or no")
 
 
-def _choice(field_: Field, raw: Any) -> str | None:
+def _choice(field_: Field, raw: Any) -> str:
     typed = vn.clean(_as_text(raw))
-    if not typed:
-        return None
-    found = field_.choice_keys.get(typed.casefold()) or field_.choice_keys.get(vn.fold(typed))
+    found = field_.chosen(typed)
     if found is None:
         raise BadValue(
             "choice_unknown", f"{field_.vi}: không có giá trị “{typed[:80]}” trong hệ thống",
@@ -194,14 +209,14 @@ def _choice(field_: Field, raw: Any) -> str | None:
 
 def _choices(field_: Field, raw: Any) -> list[str] | None:
     parts = raw if isinstance(raw, list) else re.split(r"[,;\n]", _as_text(raw))
-    found = dict.fromkeys(choice for part in parts if (choice := _choice(field_, part)) is not None)
+    found = dict.fromkeys(_choice(field_, part) for part in parts if not _is_blank(part))
     return list(found) or None
 
 
-def _gender(field_: Field, raw: Any) -> str | None:
+def _gender(field_: Field, raw: Any) -> str:
     typed = vn.clean(_as_text(raw))
-    found = GENDERS.get(vn.fold(typed))
-    if found is None and typed:
+    found = GENDER_KEYS.get(vn.fold(typed))
+    if found is None:
         raise BadValue(
             "choice_unknown", f"{field_.vi}: không có giá trị “{typed[:80]}” (Nam, Nữ, Khác)",
             f"{field_.en}: “{typed[:80]}” is not male, female or other",
@@ -209,53 +224,40 @@ def _gender(field_: Field, raw: Any) -> str | None:
     return found
 
 
-def _phone(field_: Field, raw: Any) -> str | None:
-    if isinstance(raw, int | float) and not isinstance(raw, bool):
-        found = phone.from_number(raw)
-    else:
-        typed = _as_text(raw).strip()
-        if not typed:
-            return None
-        found = phone.normalise(typed)
+def _phone(field_: Field, raw: Any) -> str:
+    found = phone.from_number(raw) if _is_number(raw) else phone.normalise(_as_text(raw).strip())
     if found is None:
         raise BadValue("phone_invalid", f"{field_.vi} không hợp lệ", f"{field_.en} is not a phone number")
     return found
 
 
-def _email(field_: Field, raw: Any) -> str | None:
+def _email(field_: Field, raw: Any) -> str:
     value = vn.clean(_as_text(raw)).lower()
-    if not value:
-        return None
     if len(value) > 254 or not EMAIL.fullmatch(value) or ".." in value:
         raise BadValue("email_invalid", f"{field_.vi} không hợp lệ", f"{field_.en} is not an e-mail address")
     return value
 
 
-def _link(field_: Field, raw: Any) -> str | None:
+def _link(field_: Field, raw: Any) -> str:
     value = vn.clean(_as_text(raw))
-    if not value:
-        return None
     full = value if "://" in value else f"https://{value}"
     if not LINK.fullmatch(full) or "." not in full:
         raise BadValue("link_invalid", f"{field_.vi} không phải đường dẫn hợp lệ", f"{field_.en} is not a link")
+    if field_.unique and len(full) > field_.max_length:
+        raise _too_long(field_, field_.max_length)
     return full
 
 
-def _record(field_: Field, raw: Any) -> str | None:
+def _record(field_: Field, raw: Any) -> str:
     """The id of another record; that it exists is for the domain to say."""
-    typed = _as_text(raw).strip()
-    if not typed:
-        return None
     try:
-        return str(UUID(typed))
+        return str(UUID(_as_text(raw).strip()))
     except ValueError:
         raise BadValue("id_invalid", f"{field_.vi} không hợp lệ", f"{field_.en} is not an id") from None
 
 
-def _province(field_: Field, raw: Any) -> str | None:
+def _province(field_: Field, raw: Any) -> str:
     typed = vn.clean(_as_text(raw))
-    if not typed:
-        return None
     found = provinces.find(typed)
     if found is None:
         raise BadValue(
@@ -265,11 +267,8 @@ def _province(field_: Field, raw: Any) -> str | None:
     return found.code
 
 
-def _tax_code(field_: Field, raw: Any) -> str | None:
-    typed = _as_text(raw).strip()
-    if not typed:
-        return None
-    found = tax_code.normalise(typed)
+def _tax_code(field_: Field, raw: Any) -> str:
+    found = tax_code.normalise(_as_text(raw).strip())
     if found is None:
         raise BadValue(
             "tax_code_invalid", f"{field_.vi} phải có 10 số, 10 số kèm -NNN, hoặc 12 số",
@@ -280,9 +279,55 @@ def _tax_code(field_: Field, raw: Any) -> str | None:
 
 def _number(raw: Any) -> float | Decimal | None:
     """A number that JSON and int64 hold exactly, or None."""
-    typed = not isinstance(raw, int | float) or isinstance(raw, bool)
-    number: float | Decimal | None = money.parse_decimal(_as_text(raw)) if typed else raw
+    number: float | Decimal | None = raw if _is_number(raw) else money.parse_decimal(_as_text(raw))
     return None if number is None or not math.isfinite(number) or abs(float(number)) > MAX_NUMBER else number
+
+
+def _is_number(raw: Any) -> TypeGuard[float]:
+    return isinstance(raw, int | float) and not isinstance(raw, bool)
+
+
+def _is_blank(raw: Any) -> bool:
+    """Whether it is a text in which a person sees nothing."""
+    if not isinstance(raw, str):
+        return False
+    return not (raw if raw.isprintable() and "_x" not in raw else vn.clean(raw)).strip()
+
+
+def _unless_blank(parse: Callable[[Field, Any], Any]) -> Callable[[Field, Any], Any]:
+    """The parser as everybody calls it: what is blank is nothing, and too much is not looked at."""
+
+    def parse_typed(field_: Field, raw: Any) -> Any:
+        if isinstance(raw, str) and len(raw) > MAX_TYPED:
+            raise _too_long(field_, MAX_TYPED)
+        return None if _is_blank(raw) else parse(field_, raw)
+
+    return parse_typed
+
+
+def _too_long(field_: Field, most: int) -> BadValue:
+    return BadValue(
+        "too_long", f"{field_.vi} quá dài (tối đa {most} ký tự)", f"{field_.en} is longer than {most} characters"
+    )
+
+
+def _from_serial(raw: float) -> datetime | None:
+    """The moment of a spreadsheet's day number. A whole number that reads as a year is one: a column of years of
+    birth is common, one of days in 1905 is not."""
+    return None if _year(raw) else dates.from_serial(raw)
+
+
+def _only_a_year(field_: Field, code: str, raw: Any) -> BadValue | None:
+    if isinstance(raw, date) or _year(raw) is None:
+        return None
+    return BadValue(
+        code, f"{field_.vi} chỉ có năm; cần đủ ngày/tháng/năm (dd/mm/yyyy)",
+        f"{field_.en} is only a year; day, month and year are needed (dd/mm/yyyy)",
+    )  # fmt: skip
+
+
+def _year(raw: Any) -> int | None:
+    return dates.parse_year(_as_text(raw))
 
 
 def _as_text(raw: Any) -> str:
@@ -309,7 +354,7 @@ def _iso_moment(value: str) -> datetime | None:
         return None
 
 
-PARSERS: Final[dict[str, Callable[[Field, Any], Any]]] = {
+_PARSERS: Final[dict[str, Callable[[Field, Any], Any]]] = {
     "text": _text,
     "long_text": _long_text,
     "integer": _integer,
@@ -329,6 +374,7 @@ PARSERS: Final[dict[str, Callable[[Field, Any], Any]]] = {
     "province": _province,
     "tax_code": _tax_code,
 }
+PARSERS: Final = {type_: _unless_blank(parse) for type_, parse in _PARSERS.items()}
 # The types that a workspace may give to an attribute, with the slot family that filters and sorts read.
 ATTRIBUTE_TYPES: Final[dict[str, str | None]] = {
     "text": "t",

@@ -15,13 +15,12 @@ import anyio.to_thread
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Request, Response
-from sqlalchemy import LargeBinary, delete, insert, select, text
+from sqlalchemy import LargeBinary, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import FormData, UploadFile
 
 from app.core.actor import Actor
-from app.core.clock import now
 from app.core.errors import AppError, invalid
 from app.core.orm import TENANT, Base, TenantRow, keys
 
@@ -41,6 +40,13 @@ class IdempotencyKey(TenantRow, Base):
     headers: Mapped[dict[str, Any]]
     body: Mapped[bytes] = mapped_column(LargeBinary)
     expires_at: Mapped[datetime]
+
+
+class KeyRequired(AppError):
+    """A repetition would do the work twice: the request needs an Idempotency-Key."""
+
+    status, code = 400, "idempotency_key_required"
+    vi, en = "Thiếu Idempotency-Key", "This request needs an Idempotency-Key"
 
 
 class KeyBusy(AppError):
@@ -108,7 +114,7 @@ async def open_key(session: AsyncSession, request: Request, actor: Actor, secret
         AESGCM(sha256(b"replies" + secret).digest()),
     )
     row = await session.scalar(
-        select(IdempotencyKey).where(IdempotencyKey.id == key.id, IdempotencyKey.expires_at > now())
+        select(IdempotencyKey).where(IdempotencyKey.id == key.id, IdempotencyKey.expires_at > func.now())
     )
     if row is None:
         return key
@@ -124,7 +130,7 @@ async def keep(session: AsyncSession, key: Key, reply: Response) -> None:
     if not 200 <= reply.status_code < 300 or body is None or len(body) > MAX_BODY:
         return
     nonce = os.urandom(12)
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == key.id))
+    await forget(session, key)
     await session.execute(
         insert(IdempotencyKey).values(
             tenant_id=key.tenant_id,
@@ -133,14 +139,19 @@ async def keep(session: AsyncSession, key: Key, reply: Response) -> None:
             status=reply.status_code,
             headers={name: reply.headers[name] for name in KEPT_HEADERS if name in reply.headers},
             body=nonce + key.cipher.encrypt(nonce, bytes(body), key.id.bytes),
-            expires_at=now() + LIFETIME,
+            expires_at=func.now() + LIFETIME,
         )
     )
 
 
+async def forget(session: AsyncSession, key: Key) -> None:
+    """Deletes what is kept under a key."""
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == key.id))
+
+
 async def purge(session: AsyncSession) -> None:
     """Deletes the workspace's expired keys."""
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < now()))
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < func.now()))
 
 
 async def _fingerprint(request: Request) -> bytes:

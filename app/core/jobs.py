@@ -6,23 +6,24 @@ States: queued → running → succeeded | failed | dead | cancelled, with pause
 import asyncio
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from arq.connections import ArqRedis
 from prometheus_client import Counter
 from redis.asyncio import ConnectionPool
-from sqlalchemy import Index, Integer, Text, case, func, select, text, update
+from sqlalchemy import Index, Integer, Text, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.actor import Actor
 from app.core.clock import new_id, now
-from app.core.db import after_commit, tenant_of
-from app.core.errors import Conflict, NotFound
+from app.core.db import after_commit, on_conflict, tenant_of
+from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.events import record
+from app.core.i18n import Language, language
 from app.core.log import logger
 from app.core.orm import TENANT, Base, TenantRow, Versioned, keys
 
@@ -30,6 +31,28 @@ Queue = Literal["interactive", "bulk", "outbound"]
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "outbound")
 LIVE = ("queued", "running", "paused")
 ENDED = ("succeeded", "failed", "dead", "cancelled")
+CONTROL = "jobs.control"
+STATES = {
+    "queued": ("chờ xử lý", "queued"),
+    "running": ("đang chạy", "running"),
+    "paused": ("tạm dừng", "paused"),
+    "succeeded": ("hoàn thành", "succeeded"),
+    "failed": ("thất bại", "failed"),
+    "dead": ("dừng vì lỗi", "dead"),
+    "cancelled": ("đã hủy", "cancelled"),
+}
+# Why a job failed or is tried again, in Vietnamese and English; the domains add their own codes.
+REASONS = {
+    "failed": ("Không thể hoàn thành", "It could not be done"),
+    "retrying": ("Có lỗi xảy ra, hệ thống sẽ tự thử lại", "Something went wrong; it will be tried again"),
+    "attempts_used_up": (
+        "Hệ thống gặp sự cố và đã thử lại nhiều lần không được",
+        "Something went wrong, and trying again did not help",
+    ),
+    "forbidden": ("Người tạo không còn quyền thực hiện", "Whoever asked for it may not do that any more"),
+}
+# A cancelled job has nothing left to do but its end, so it goes before all that wait.
+AHEAD = timedelta(days=1)
 RINGS_LOST = Counter("chot_rings_lost_total", "Rings that Valkey did not take; a sweeper finds their jobs")
 DEDUPED = text("dedupe_key IS NOT NULL AND state IN ('queued', 'running', 'paused')")
 # Few beside the others. `lease_until` stays out of every index: each beat writes it.
@@ -54,6 +77,7 @@ class Job(TenantRow, Versioned, Base):
         Index("job_due_ix", "tenant_id", "queue", "run_at", "id", postgresql_where=ACTIVE),
         Index("job_lane_ix", "tenant_id", "lane", postgresql_where=ACTIVE_IN_LANE),
         Index("job_recent_ix", "tenant_id", text("created_at DESC"), text("id DESC")),
+        Index("job_own_ix", "tenant_id", "created_by", text("created_at DESC"), text("id DESC")),
         {"info": TENANT},
     )
 
@@ -70,7 +94,8 @@ class Job(TenantRow, Versioned, Base):
     claims: Mapped[int] = mapped_column(Integer, doc="claims in all; names the ring of the bell")
     lease_until: Mapped[datetime | None]
     lease_token: Mapped[UUID | None]
-    control: Mapped[str | None] = mapped_column(Text, doc="`pause` or `cancel`, asked for while it runs")
+    control: Mapped[str | None] = mapped_column(Text, doc="`pause` or `cancel`, asked for and not yet done")
+    stoppable: Mapped[bool] = mapped_column(doc="false for what must happen, lest customers be left half changed")
     progress: Mapped[dict[str, Any]]
     result: Mapped[dict[str, Any]]
     error: Mapped[dict[str, Any] | None]
@@ -89,6 +114,23 @@ class JobNotLive(Conflict):
         "Tiến trình đang ở trạng thái {state}, không thể thực hiện",
         "The job is {state}; that cannot follow",
     )
+
+    def __init__(self, *, state: str) -> None:
+        super().__init__(extra={"state": state}, state=state)
+
+    def message(self, chosen: Language | None = None) -> str:
+        """The sentence, with the state's name in the same language."""
+        vi, en = STATES[str(self.values["state"])]
+        spoken = chosen or language.get()
+        return (self.vi if spoken == "vi" else self.en).format(state=vi if spoken == "vi" else en)
+
+
+class JobNotStoppable(Conflict):
+    """The job brings customers in line with a change that has been made; without its end they would contradict it."""
+
+    code = "job_not_stoppable"
+    vi = "Tiến trình này bắt buộc phải hoàn thành, không thể tạm dừng hoặc hủy"
+    en = "This job must be done; it can be neither paused nor cancelled"
 
 
 class Bell:
@@ -139,21 +181,24 @@ async def enqueue(
     subject_id: UUID | None = None,
     lane: str | None = None,
     dedupe_key: str | None = None,
-    run_at: datetime | None = None,
+    delay: timedelta | None = None,
+    stoppable: bool = True,
     max_attempts: int = 5,
     progress: Mapping[str, Any] | None = None,
 ) -> UUID:
     """Writes a job in the caller's transaction and rings once it has committed.
 
-    Without `run_at` it is due at once, by the database's clock. A live job of the same kind and `dedupe_key` is
-    returned instead of a second one; if another transaction is just writing that one, this waits for its end.
+    It is due at once, or after `delay`, by the database's clock. People cannot stop it unless it is `stoppable`, but
+    once it is `dead` it can be resumed. A live job of the same kind and `dedupe_key` is returned instead of a second
+    one; if another transaction is just writing that one, this waits for its end.
     """
     job_id, moment = new_id(), now()
     writing = (
         insert(Job)
         .values(
             tenant_id=actor.tenant_id, id=job_id, kind=kind, queue=queue, state="queued", args=dict(args or {}),
-            subject_id=subject_id, lane=lane, dedupe_key=dedupe_key, run_at=run_at or func.now(),
+            subject_id=subject_id, lane=lane, dedupe_key=dedupe_key,
+            run_at=func.now() + (delay or timedelta(0)), stoppable=stoppable,
             attempt=0, max_attempts=max_attempts, claims=0, progress=dict(progress or {}), result={},
             created_by=actor.id, created_by_kind=actor.kind, created_by_name=actor.name,
             version=1, created_at=moment, updated_at=moment,
@@ -167,7 +212,7 @@ async def enqueue(
         )
         if live:
             return live
-    if run_at is None:
+    if delay is None:
         ring_after_commit(session, queue, job_id, 0)
     return job_id
 
@@ -186,8 +231,8 @@ async def enqueue_done(
     await session.execute(
         insert(Job).values(
             tenant_id=actor.tenant_id, id=job_id, kind=kind, queue="bulk", state="succeeded", args={},
-            run_at=func.now(), attempt=0, max_attempts=1, claims=0, progress=dict(progress), result=dict(result),
-            created_by=actor.id,
+            run_at=func.now(), stoppable=True, attempt=0, max_attempts=1, claims=0, progress=dict(progress),
+            result=dict(result), created_by=actor.id,
             created_by_kind=actor.kind, created_by_name=actor.name, version=1, created_at=moment, updated_at=moment,
             started_at=moment, finished_at=moment,
         )
@@ -215,81 +260,91 @@ async def get(session: AsyncSession, job_id: UUID) -> Job:
 
 
 async def pause(session: AsyncSession, actor: Actor, job_id: UUID) -> str:
-    """Asks a job to stop at its next checkpoint and stay; a queued one stops at once. Returns the state now."""
-    return await _control(session, actor, job_id, asked="pause", at_once="paused", from_states=("queued",))
+    """Asks a job to stop at its next checkpoint and stay; a queued one stops at once. Returns the state now.
+
+    Raises:
+        NotFound, Forbidden, JobNotStoppable, JobNotLive
+    """
+    job = await _stoppable(session, actor, job_id, ("queued", "running"))
+    if job.control == "cancel":
+        # No pause takes that back.
+        values = {}
+    elif job.state == "queued":
+        values = {"state": "paused", "control": None}
+    else:
+        values = {"control": "pause"}
+    return await _change(session, actor, job, "job.pause_requested", values)
 
 
 async def cancel(session: AsyncSession, actor: Actor, job_id: UUID) -> str:
-    """Asks a job to stop at its next checkpoint for good. Returns the state now."""
-    return await _control(session, actor, job_id, asked="cancel", at_once="cancelled", from_states=("queued", "paused"))
+    """Asks a job to end: a running one at its next checkpoint, any other at its next turn, which comes at once.
+
+    It is the runner that ends it, so that its domain always gets to know. Returns the state now.
+
+    Raises:
+        NotFound, Forbidden, JobNotStoppable, JobNotLive
+    """
+    job = await _stoppable(session, actor, job_id, LIVE)
+    values: dict[str, Any] = {"control": "cancel"}
+    if job.state != "running":
+        # It need not wait for its lane any more, nor does anybody wait for it.
+        values |= {"state": "queued", "run_at": func.now() - AHEAD, "lane": None}
+    return await _change(session, actor, job, "job.cancel_requested", values)
 
 
-async def resume(session: AsyncSession, actor: Actor, job_id: UUID) -> None:
-    """Puts a paused job back into its queue."""
-    moment = now()
-    row = (
-        await session.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.state == "paused")
-            .values(
-                state="queued",
-                control=None,
-                run_at=func.now(),
-                attempt=0,
-                updated_at=moment,
-                version=Job.version + 1,
-            )
-            .returning(Job.queue, Job.claims)
-        )
-    ).one_or_none()
-    if row is None:
-        # A pause that no worker has seen yet is simply taken back.
-        taken_back = await session.scalar(
-            update(Job)
-            .where(Job.id == job_id, Job.state.in_(("queued", "running")), Job.control == "pause")
-            .values(control=None, updated_at=moment, version=Job.version + 1)
-            .returning(Job.id)
-        )
-        if taken_back is None:
-            raise JobNotLive(state=(await get(session, job_id)).state)
+async def resume(session: AsyncSession, actor: Actor, job_id: UUID) -> str:
+    """Puts a paused job back into its queue, and a dead one that must happen. Returns the state now.
+
+    Raises:
+        NotFound, Forbidden, JobNotLive
+    """
+    job = await _controllable(session, actor, job_id)
+    # The domain of a job that must happen knows nothing of its death, so that it may simply go on.
+    if job.state == "paused" or (job.state == "dead" and not job.stoppable):
+        values = {"state": "queued", "control": None, "run_at": func.now(), "attempt": 0, "finished_at": None}
+    elif job.state in LIVE and job.control == "pause":
+        # No worker has seen the pause yet.
+        values = {"control": None}
     else:
-        ring_after_commit(session, row.queue, job_id, row.claims)
-    await record(session, actor, "job.resumed", job_id)
+        raise JobNotLive(state=job.state)
+    with on_conflict({"job_dedupe_uq": lambda: JobNotLive(state="dead")}):
+        return await _change(session, actor, job, "job.resumed", values)
 
 
-async def _control(
-    session: AsyncSession,
-    actor: Actor,
-    job_id: UUID,
-    *,
-    asked: str,
-    at_once: str,
-    from_states: tuple[str, ...],
-) -> str:
-    moment = now()
-    ended = {"finished_at": moment} if at_once in ENDED else {}
-    stopped = await session.scalar(
-        update(Job)
-        .where(Job.id == job_id, Job.state.in_(from_states))
-        .values(state=at_once, control=None, updated_at=moment, version=Job.version + 1, **ended)
-        .returning(Job.id)
+async def _stoppable(session: AsyncSession, actor: Actor, job_id: UUID, states: tuple[str, ...]) -> Job:
+    job = await _controllable(session, actor, job_id)
+    if not job.stoppable:
+        raise JobNotStoppable()
+    if job.state not in states:
+        raise JobNotLive(state=job.state)
+    return job
+
+
+async def _controllable(session: AsyncSession, actor: Actor, job_id: UUID) -> Job:
+    """The job, locked, if it is the caller's own or they may stop everybody's."""
+    job = await session.scalar(
+        select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
     )
-    if stopped is None:
-        told = await session.scalar(
-            update(Job)
-            .where(Job.id == job_id, Job.state == "running")
-            # Once a cancel is asked for, a pause cannot take it back.
-            .values(
-                control=case((Job.control == "cancel", "cancel"), else_=asked),
-                updated_at=moment,
-                version=Job.version + 1,
-            )
-            .returning(Job.id)
-        )
-        if told is None:
-            raise JobNotLive(state=(await get(session, job_id)).state)
-    await record(session, actor, f"job.{asked}_requested", job_id)
-    return at_once if stopped else "running"
+    if job is None:
+        raise NotFound()
+    if job.created_by != actor.id and not actor.may(CONTROL):
+        raise Forbidden(permission=CONTROL)
+    return job
+
+
+async def _change(session: AsyncSession, actor: Actor, job: Job, event: str, values: Mapping[str, Any]) -> str:
+    changed = await session.execute(
+        update(Job)
+        .where(Job.id == job.id)
+        .values(updated_at=now(), version=Job.version + 1, **values)
+        .returning(Job.state)
+        .execution_options(synchronize_session=False)
+    )
+    state: str = changed.scalar_one()
+    if state == "queued":
+        ring_after_commit(session, job.queue, job.id, job.claims)
+    await record(session, actor, event, job.id)
+    return state
 
 
 def queue_name(queue: Queue) -> str:

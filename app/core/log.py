@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -38,7 +39,7 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # The access log is ours (app.core.http): uvicorn's prints query strings, which hold names and phones.
+    # The access log is ours (app.core.asgi): uvicorn's prints query strings, which hold names and phones.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("arq").setLevel("WARNING")
     logging.getLogger("httpx").setLevel("WARNING")
@@ -69,4 +70,5 @@ def _without_values(_logger: object, _name: str, event: structlog.typing.EventDi
 def access(**fields: object) -> None:
     """One line for one finished request. Written directly: the general logger costs as much as a query."""
     if logging.getLogger().isEnabledFor(logging.INFO):
-        sys.stderr.write(msgspec.json.encode({"event": "request", **fields}).decode() + "\n")
+        line = {"event": "request", "level": "info", "timestamp": datetime.now(UTC), **fields}
+        sys.stderr.write(msgspec.json.encode(line).decode() + "\n")

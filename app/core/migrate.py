@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.core.settings import Settings, SettingsError, driver_url
+from app.core.settings import Settings, SettingsError, driver_url, tls
 
 ATTEMPTS = 5
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,8 @@ async def prepare_database(settings: Settings) -> None:
     """
     assert settings.database_url
     engine = create_async_engine(
-        driver_url(settings.database_url), connect_args={"server_settings": MIGRATION_SETTINGS}
+        driver_url(settings.database_url),
+        connect_args={"server_settings": MIGRATION_SETTINGS, **tls(settings.database_url)},
     )
     try:
         async with engine.begin() as connection:

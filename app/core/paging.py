@@ -16,7 +16,7 @@ MAX_LIMIT = 200
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows of a page.")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=2000, description="`next_cursor` of the page before; opaque, with the same query."),
+    Query(max_length=4000, description="`next_cursor` of the page before; opaque, with the same query."),
 ]
 Count = Annotated[
     Literal["none", "capped", "exact", "estimate"],

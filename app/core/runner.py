@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
@@ -29,6 +29,8 @@ BUDGET = 25.0
 SWEEP_EVERY = 5.0
 CAPACITY: Mapping[str, int] = {"interactive": 6, "bulk": 2, "outbound": 4}
 UNKNOWN_KIND_SECONDS = 30.0
+LONGEST_WAIT = 300
+ASKED = {"paused": "pause", "cancelled": "cancel"}
 
 DUE = "(job.state = 'queued' AND job.run_at <= now() OR job.state = 'running' AND job.lease_until < now())"
 # The job that entered a lane first keeps it until it ends or is paused, also while it waits for its next turn or
@@ -77,10 +79,9 @@ class Stopped(Outcome):
 
 @dataclass(frozen=True)
 class Failed(Outcome):
-    """Cannot succeed; trying again would not help."""
+    """Cannot succeed; trying again would not help. `jobs.REASONS` has the sentence of the code."""
 
     code: str = "failed"
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,12 @@ class Retry(Outcome):
 
 @dataclass(frozen=True)
 class Handler:
-    """What to do for a kind of job. `dead` tells its domain when the attempts are used up."""
+    """What to do for a kind of job. `dead` tells its domain that the attempts are used up, `cancelled` that somebody
+    has ended it, be it at a checkpoint or before it had begun; both in the transaction that ends the job."""
 
     run: Callable[["Run"], Awaitable[Outcome]]
     dead: Callable[[AsyncSession, "Run"], Awaitable[None]] | None = None
+    cancelled: Callable[[AsyncSession, "Run"], Awaitable[None]] | None = None
 
 
 class Run:
@@ -116,16 +119,18 @@ class Run:
         self.lane: str | None = row.lane
         self.claims: int = row.claims
         self.control: str | None = row.control
+        self.error: dict[str, Any] | None = row.error
         self.actor = Actor(row.tenant_id, row.created_by_kind, row.created_by, row.created_by_name)
         self.token, self._lease, self._stopping = token, lease, stopping
         self._saved = deepcopy(self.progress)
         self._until = time.monotonic() + BUDGET
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, *, checkpoint: bool = True) -> AsyncIterator[AsyncSession]:
         """A transaction whose commit proves that the job is still ours; `progress` is saved in it.
 
-        When it fails, `progress` is what it was at the last commit that is known.
+        When it fails, `progress` is what it was at the last commit that is known. Without `checkpoint` it is for people
+        to see: the next run starts over, and no attempt is taken back.
 
         Raises:
             LeaseLost: instead of committing.
@@ -135,18 +140,20 @@ class Run:
             async with self.resources.db.transaction(self.tenant_id) as session:
                 yield session
                 saved = deepcopy(self.progress)
-                await self._fence(session, **self.unsaved())
+                await self._fence(session, **self.unsaved(checkpoint=checkpoint))
         except BaseException:
             self.progress = deepcopy(self._saved)
             raise
         if saved != self._saved:
-            self.attempt, self._saved = 0, saved
+            self.attempt, self._saved = 0 if checkpoint else self.attempt, saved
         # Another transaction of the same run may have failed meanwhile, and taken back what this one has committed.
         self.progress = deepcopy(saved)
 
-    def unsaved(self) -> dict[str, Any]:
-        """What a checkpoint must write: new progress, which also takes the attempts back."""
-        return {"progress": self.progress, "attempt": 0} if self.progress != self._saved else {}
+    def unsaved(self, *, checkpoint: bool = True) -> dict[str, Any]:
+        """What a transaction must write: new progress, which at a checkpoint also takes the attempts back."""
+        if self.progress == self._saved:
+            return {}
+        return {"progress": self.progress} | ({"attempt": 0} if checkpoint else {})
 
     def interrupted(self) -> Outcome | None:
         """Why the handler should stop at this checkpoint, or None to go on."""
@@ -171,6 +178,8 @@ class Run:
                 logger.info("beat_missed", error=type(error).__name__)
 
     async def _fence(self, session: AsyncSession, **values: Any) -> None:
+        if values:
+            values["version"] = Job.version + 1
         # statement_timestamp(), because now() is when the step began: it would take back what the beats gave.
         row = (
             await session.execute(
@@ -270,16 +279,18 @@ class Runner:
             self._look.set()
 
     async def _fill(self, queue: Queue, tenants: deque[UUID]) -> None:
-        for _ in range(self._room(queue)):
-            if not tenants or self._stopping.is_set():
-                return
+        turns = self._room(queue)
+        while tenants and turns > 0 and not self._stopping.is_set():
             tenant_id = tenants.popleft()
             job_id = await self._next(queue, tenant_id)
+            if job_id is None:
+                # All that it has waits for its lane: it drops out, and that was nobody's turn.
+                continue
+            tenants.append(tenant_id)
+            turns -= 1
             # While we asked, the bell may have taken the room, or this very job.
-            if job_id and job_id not in self._running and self._room(queue) > 0:
+            if job_id not in self._running and self._room(queue) > 0:
                 self._start(queue, tenant_id, job_id)
-            if job_id:
-                tenants.append(tenant_id)
         if tenants:
             self._turned_away.add(queue)
 
@@ -308,11 +319,17 @@ class Runner:
                 # A newer release enqueued it: its own workers will know.
                 logger.error("job_kind_unknown", kind=run.kind)
                 await self._finish(run, Again(seconds=UNKNOWN_KIND_SECONDS))
+            elif run.control == "cancel":
+                await self._finish(run, _cancelled(run, handler))
             elif run.attempt > run.max_attempts:
-                logger.error("job_dead", kind=run.kind, attempts=run.max_attempts)
-                await self._finish(run, _Dead(_telling(run, handler)))
+                reason = (run.error or {}).get("reason", "")
+                logger.error("job_dead", kind=run.kind, attempts=run.max_attempts, reason=reason)
+                await self._finish(run, _Dead(_telling(run, handler.dead), reason=reason))
             else:
-                await self._finish(run, await self._handle(run, handler))
+                outcome = await self._handle(run, handler)
+                if isinstance(outcome, Stopped) and outcome.state == "cancelled":
+                    outcome = _cancelled(run, handler)
+                await self._finish(run, outcome)
         except LeaseLost:
             logger.info("lease_lost")
         except Exception as error:  # noqa: BLE001 -- the lease runs out and the job is tried again
@@ -347,7 +364,7 @@ class Runner:
                     text(f"""
                     UPDATE crm.job SET state = 'running', lease_token = :token,
                            lease_until = statement_timestamp() + :lease,
-                           attempt = attempt + 1, claims = claims + 1, updated_at = :moment,
+                           attempt = attempt + 1, claims = claims + 1, version = version + 1, updated_at = :moment,
                            started_at = coalesce(started_at, :moment)
                     WHERE tenant_id = :tenant AND id = :id AND {DUE} AND {LANE_IS_FREE}
                     RETURNING *
@@ -367,7 +384,7 @@ class Runner:
                 raise
             except Exception as error:  # noqa: BLE001
                 if not _passing(error):
-                    outcome = _fault(run, error)
+                    outcome = _undone(run, outcome, error)
                 await asyncio.sleep(pause)
         await self._apply(run, outcome)
 
@@ -376,23 +393,27 @@ class Runner:
             case Done():
                 await self._end(run, "succeeded", outcome, result=dict(outcome.result), error=None)
             case Failed():
-                await self._end(run, "failed", outcome, error={"code": outcome.code, "message": outcome.message})
+                await self._end(run, "failed", outcome, error={"code": outcome.code})
             case _Dead():
-                await self._end(run, "dead", outcome, error={"code": "attempts_used_up", "message": ""})
+                await self._end(run, "dead", outcome, error={"code": "attempts_used_up", "reason": outcome.reason})
             case Stopped():
-                await self._end(run, outcome.state, outcome)
+                try:
+                    await self._end(run, outcome.state, outcome, asked=ASKED[outcome.state])
+                except _AskedOtherwise:
+                    await self._apply(run, Again())
             case Retry():
-                error = {"code": "retrying", "message": outcome.reason}
+                error = {"code": "retrying", "reason": outcome.reason}
                 await self._requeue(run, outcome, outcome.seconds, error=error)
             case Again():
                 await self._requeue(run, outcome, outcome.seconds, **(run.unsaved() | {"attempt": 0}))
 
-    async def _end(self, run: Run, state: str, outcome: Outcome, **values: Any) -> None:
+    async def _end(self, run: Run, state: str, outcome: Outcome, *, asked: str | None = None, **values: Any) -> None:
         async with self.resources.db.transaction(run.tenant_id) as session:
             if outcome.effect:
                 await outcome.effect(session)
             ended = {} if state in LIVE else {"finished_at": now()}
-            await self._release(session, run, state=state, control=None, **run.unsaved(), **ended, **values)
+            values |= run.unsaved() | ended
+            await self._release(session, run, asked=asked, state=state, control=None, **values)
             await self._ring_next_in_lane(session, run)
 
     async def _requeue(self, run: Run, outcome: Outcome, seconds: float, **values: Any) -> None:
@@ -406,16 +427,18 @@ class Runner:
         if 0 < seconds < self._sweep_every:
             asyncio.get_running_loop().call_later(seconds, self._look.set)
 
-    async def _release(self, session: AsyncSession, run: Run, **values: Any) -> None:
+    async def _release(self, session: AsyncSession, run: Run, *, asked: str | None = None, **values: Any) -> None:
+        mine = (Job.id == run.id, Job.lease_token == run.token, Job.state == "running")
         released = await session.scalar(
             update(Job)
-            .where(Job.id == run.id, Job.lease_token == run.token, Job.state == "running")
+            .where(*mine, Job.control == asked if asked else true())
             .values(lease_until=None, lease_token=None, updated_at=now(), version=Job.version + 1, **values)
             .returning(Job.id)
             .execution_options(synchronize_session=False)
         )
         if released is None:
-            raise LeaseLost
+            # Whoever has lost the lease as well hears of that when the job is put back.
+            raise _AskedOtherwise if asked else LeaseLost
 
     async def _ring_next_in_lane(self, session: AsyncSession, run: Run) -> None:
         if run.lane is None:
@@ -434,21 +457,38 @@ class Runner:
 
 @dataclass(frozen=True)
 class _Dead(Outcome):
-    """The attempts are used up."""
+    """The attempts are used up; `reason` is why the last one failed."""
+
+    reason: str = ""
 
 
-def _telling(run: Run, handler: Handler) -> Effect:
+class _AskedOtherwise(Exception):
+    """Since the handler looked, somebody has taken the pause back, or cancelled."""
+
+
+def _cancelled(run: Run, handler: Handler) -> Stopped:
+    return Stopped(_telling(run, handler.cancelled), state="cancelled")
+
+
+def _telling(run: Run, told: Callable[[AsyncSession, Run], Awaitable[None]] | None) -> Effect:
     async def tell(session: AsyncSession) -> None:
-        if handler.dead:
-            await handler.dead(session, run)
+        if told:
+            await told(session, run)
 
     return tell
+
+
+def _undone(run: Run, outcome: Outcome, error: Exception) -> Outcome:
+    """What becomes of a job whose end could not be written. A dead one dies, whatever its domain says to that."""
+    retry = _fault(run, error)
+    return _Dead(reason=outcome.reason or retry.reason) if isinstance(outcome, _Dead) else retry
 
 
 def _fault(run: Run, error: Exception) -> Retry:
     passing = _passing(error)
     logger.log(20 if passing else 40, "job_failed", kind=run.kind, **fault(error))
-    return Retry(reason=type(error).__name__, seconds=min((0.2 if passing else 5) * 2**run.attempt, 300))
+    seconds = (0.2 if passing else 5) * 2 ** min(run.attempt, 20)
+    return Retry(reason=type(error).__name__, seconds=min(seconds, LONGEST_WAIT))
 
 
 def _passing(error: Exception) -> bool:

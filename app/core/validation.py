@@ -6,7 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
-from app.core.errors import AppError, FieldError, Invalid, NotFound, TooLarge
+from app.core.errors import AppError, FieldError, Invalid, NotFound
 from app.core.i18n import language
 
 VIETNAMESE: dict[str, str] = {
@@ -66,9 +66,9 @@ def from_validation(error: RequestValidationError) -> Invalid:
 
 
 def from_http(error: HTTPException) -> AppError:
-    """Starlette's refusals (404, 405, 413, a bad form) as problems."""
+    """Starlette's refusals (404, 405, a bad form) as problems."""
     if isinstance(error.__cause__, AppError):
-        # FastAPI turns whatever reading the body raised into a 400 without a reason.
+        # Reading the body raised it, and FastAPI lets nothing but an HTTPException pass from there.
         return error.__cause__
     headers = dict(error.headers or {})
     match error.status_code:
@@ -76,8 +76,6 @@ def from_http(error: HTTPException) -> AppError:
             return RouteNotFound(headers=headers)
         case 405:
             return MethodNotAllowed(headers=headers)
-        case 413:
-            return TooLarge(limit=headers.get("x-limit", "?"))
         case 415:
             return UnsupportedMediaType(headers=headers)
         case _:
@@ -90,6 +88,9 @@ def _field_error(item: dict[str, Any]) -> FieldError:
     message = str(item["msg"]).removeprefix("Value error, ")
     if language.get() == "vi" and "said" not in item.get("ctx", {}):
         context = {key: str(value) for key, value in item.get("ctx", {}).items()}
+        if "expected" in context:
+            # pydantic's own list, "'a', 'b' or 'c'".
+            context["expected"] = context["expected"].replace(" or ", ", ")
         template = VIETNAMESE.get(kind, "Giá trị không hợp lệ" if kind != "value_error" else message)
         message = template.format_map(context) if "{" in template and context else template
     return FieldError(field=".".join(path) or "body", code=kind, message=message)

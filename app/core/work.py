@@ -77,12 +77,15 @@ class Work:
         """Runs `hook` once the request's transaction has ended well, before the reply is sent."""
         self._hooks.append(hook)
 
-    async def enter(self, actor: Actor) -> None:
+    async def enter(self, actor: Actor, *, once: bool = False) -> None:
         """Names the caller. A repeated Idempotency-Key ends the request here with the first reply.
 
         Raises:
             idempotency.Replay: the stored reply; `Route` sends it.
+            idempotency.KeyRequired: without a key what must happen `once` could happen twice.
         """
+        if once and "idempotency-key" not in self.request.headers:
+            raise idempotency.KeyRequired()
         self.actor = actor
         self._key = await idempotency.open_key(self.session, self.request, actor, self.resources.settings.secret)
 
@@ -94,6 +97,12 @@ class Work:
         if self._key:
             await idempotency.keep(self.session, self._key, reply)
         await self._close()
+
+    async def forget(self) -> None:
+        """Takes back what `commit` has kept: the end was a refusal after all, and its repetition may simply run."""
+        if self._key and self.actor:
+            async with self.db.transaction(self.actor.tenant_id) as session:
+                await idempotency.forget(session, self._key)
 
     async def suspend(self) -> None:
         """Ends the transaction so far, for an endpoint that has slow work to do before it writes; see `resume`."""

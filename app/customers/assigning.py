@@ -13,21 +13,31 @@ import msgspec
 from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 
+from app.core.errors import Conflict
+from app.core.fields import Field
 from app.customers.models import Customer
 from app.customers.registry import Registry
 from app.customers.values import Values
 from app.filters.search import Sql
 
 How = Literal["move", "add", "remove"]
+PEOPLE: Final = ("owner", "referrer_user")
 SEARCHED: Final = ("name", "email", "tax_code", "phone")
 DIALECT: Final[Dialect] = postgresql.dialect()  # type: ignore[no-untyped-call]
 TYPES: Final[dict[str, str]] = {column.name: column.type.compile(DIALECT) for column in Customer.__table__.columns}
 
 
+class Gone(Conflict):
+    """What a change sets is no more: the field, the value of a list, the group, the person."""
+
+    code = "params_gone"
+    vi, en = "Giá trị cần đặt không còn trong hệ thống", "What the change sets does not exist any more"
+
+
 @dataclass(frozen=True)
 class Assign:
     """A column that gets a value, as PostgreSQL writes it. Without a `key` it follows from another one: no event shows
-    it."""
+    it. `names` knows all values that exist, where the column holds one of a list."""
 
     column: str
     value: Any
@@ -38,9 +48,12 @@ class Assign:
         """The value after the change."""
         return f"{sql.arg(self.value)}::text::{TYPES[self.column]}"
 
-    def former(self, _sql: Sql) -> str:
-        """The value before the batch, as far as it may come back."""
-        return f"r.{self.column}"
+    def former(self, sql: Sql) -> str:
+        """The value before the batch; one that the list has no more stays away."""
+        own = f"r.{self.column}"
+        if self.names is None:
+            return own
+        return f"(CASE WHEN {_array(sql, self.names)} @> ARRAY[{own}::text] THEN {own} END)"
 
     def shown(self, sql: Sql, value: str) -> str:
         """What an event shows of a value of the column."""
@@ -51,9 +64,11 @@ class Assign:
 
 @dataclass(frozen=True)
 class AssignAttribute(Assign):
-    """One attribute within the customer's attributes; `value` is canonical, None clears."""
+    """One attribute within the customer's attributes; `value` is canonical, None clears. `choices` are all that the
+    attribute has, where it has any."""
 
     name: str = ""
+    choices: Sequence[str] = ()
 
     def new(self, sql: Sql) -> str:
         """The attributes with this one changed."""
@@ -62,16 +77,32 @@ class AssignAttribute(Assign):
         return f"(c.attributes || {sql.arg(_json({self.name: self.value}))}::text::jsonb)"
 
     def former(self, sql: Sql) -> str:
-        """Only this attribute comes back: others may have been changed with no version, as by renaming a choice."""
+        """Only this attribute comes back, because others may have been changed with no version; and of it only what
+        is still one of its choices, which may have been renamed."""
         name = f"{sql.arg(self.name)}::text"
+        value = f"(r.attributes -> {name})"
+        if self.choices:
+            known = f"jsonb_build_array(one) <@ to_jsonb({_array(sql, self.choices)})"
+            value = (
+                f"(CASE WHEN jsonb_typeof{value} = 'array' THEN (SELECT jsonb_agg(one ORDER BY n) "
+                f"FROM jsonb_array_elements{value} WITH ORDINALITY AS each (one, n) WHERE {known}) "
+                f"WHEN {known.replace('(one)', value)} THEN {value} END)"
+            )
         return (
-            f"(CASE WHEN r.attributes ? {name} THEN c.attributes || jsonb_build_object({name}, r.attributes -> {name}) "
+            f"(CASE WHEN {value} IS NOT NULL THEN c.attributes || jsonb_build_object({name}, {value}) "
             f"ELSE c.attributes - {name} END)"
         )
 
     def shown(self, sql: Sql, value: str) -> str:
         """The attribute's own value."""
         return f"({value} -> {sql.arg(self.name)}::text)"
+
+
+@dataclass(frozen=True)
+class AssignSlot(Assign):
+    """The typed column that an attribute fills beside its JSON; it follows from the attribute `of`."""
+
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,13 +136,17 @@ def of_values(registry: Registry, values: Values) -> list[Assign]:
     """The assignments of checked values, as one customer's change would make them. Groups are moved."""
     made: list[Assign] = []
     by_column = {registry.fields[key].column: key for key in values.shown}
+    slots = {registry.fields[key].slot: registry.fields[key] for key in values.shown}
     for column, value in values.columns.items():
         key = by_column.get(column)
-        made.append(Assign(column, _text(value), key, _names(registry, key)))
+        if column in slots:
+            made.append(_slot(slots[column], column, _text(value)))
+        else:
+            made.append(Assign(column, _text(value), key, _names(registry, key)))
     for key in values.shown:
         field = registry.fields[key]
         if field.is_attribute:
-            made.append(AssignAttribute("attributes", values.attributes[field.name], key, name=field.name))
+            made.append(_attribute(field, values.attributes[field.name]))
     if values.groups is not None:
         made.append(of_groups(registry, [group.no for group in values.groups], "move"))
     if values.tags is not None:
@@ -136,8 +171,8 @@ def stored(one: Assign) -> dict[str, Any]:
     kept: dict[str, Any] = {"column": one.column, "value": one.value, "key": one.key}
     if isinstance(one, AssignNumbers):
         kept["how"] = one.how
-    if isinstance(one, AssignAttribute):
-        kept["name"] = one.name
+    if isinstance(one, AssignSlot):
+        kept["of"] = one.of
     return kept
 
 
@@ -145,20 +180,25 @@ def loaded(registry: Registry, kept: Mapping[str, Any], *, back: bool = False) -
     """The counterpart of `stored`, with the names of now. For the way `back` its own value does not matter.
 
     Raises:
-        LookupError: what it sets is no more: the field, the value of a list, the person.
+        Gone: what it sets is no more: the field, the value of a list or attribute, the group, the tag, the person. On
+            the way back only an attribute's field matters: nothing else could take its values.
     """
     column, value, key = kept["column"], kept["value"], kept["key"]
+    if "of" in kept or column == "attributes":
+        field = registry.fields.get(kept.get("of", key))
+        if field is None or ("of" in kept and field.slot != column):
+            raise Gone()
+        if "of" in kept:
+            return _slot(field, column, value)
+        _require(back or value is None or _holds(registry, field, value))
+        return _attribute(field, value)
     if "how" in kept:
-        made = of_groups if column == "group_nos" else of_tags
-        return made(registry, value, kept["how"])
-    if key is not None and key not in registry.fields and key != column and not back:
-        raise LookupError(key)
-    if "name" in kept:
-        return AssignAttribute(column, value, key, name=kept["name"])
+        made = (of_groups if column == "group_nos" else of_tags)(registry, value, kept["how"])
+        _require(back or set(value) <= set(made.names or ()))
+        return made
     names = _names(registry, key)
-    known = names if names is not None else registry.owners if key == "owner" else None
-    if value is not None and known is not None and UUID(value) not in known and not back:
-        raise LookupError(value)
+    known = names if names is not None else registry.owners if key in PEOPLE else None
+    _require(back or value is None or known is None or UUID(value) in known)
     return Assign(column, value, key, names)
 
 
@@ -182,8 +222,34 @@ def _text(value: Any) -> str | None:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
+def _require(there: bool) -> None:
+    if not there:
+        raise Gone()
+
+
+def _attribute(field: Field, value: Any) -> AssignAttribute:
+    return AssignAttribute("attributes", value, field.key, name=field.name, choices=field.choices)
+
+
+def _slot(field: Field, column: str, value: Any) -> AssignSlot:
+    # What the slot holds of a choice is the choice itself.
+    names = dict.fromkeys(field.choices, "") if field.choices else None
+    return AssignSlot(column, value, None, names, of=field.key)
+
+
+def _holds(registry: Registry, field: Field, value: Any) -> bool:
+    """Whether an attribute can still have a value: one of its choices, an active person."""
+    if field.type == "person":
+        return UUID(value) in registry.owners
+    return not field.choices or set(value if isinstance(value, list) else [value]) <= set(field.choices)
+
+
 def _names(registry: Registry, key: str | None) -> Mapping[Any, str] | None:
     return registry.labels.get(key) if key else None
+
+
+def _array(sql: Sql, names: Iterable[Any]) -> str:
+    return f"{sql.arg([str(one) for one in names])}::text[]"
 
 
 def _object(sql: Sql, names: Mapping[Any, str]) -> str:

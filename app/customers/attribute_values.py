@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -9,8 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import tenant_of
+from app.core.errors import invalid
 from app.customers.errors import NotUniqueYet
 from app.customers.models import SLOTS, Attribute
+from app.customers.words import UNIQUE_LENGTH
 
 # A writer who read the configuration just before a change has committed or failed by then.
 SETTLE = timedelta(seconds=60)
@@ -21,10 +24,23 @@ async def claim(session: AsyncSession, attribute: Attribute) -> None:
     """Takes the values that live customers hold, for an attribute that becomes unique: some 25 s for a million.
 
     Raises:
+        Invalid: some are longer than a unique value may be.
         NotUniqueYet: with the number of values that several customers share.
     """
     await session.execute(text("SET LOCAL statement_timeout = '5min'"))
-    about = {"tenant_id": tenant_of(session), "key": attribute.key}
+    about: dict[str, Any] = {"tenant_id": tenant_of(session), "key": attribute.key}
+    long = await session.scalar(
+        text("""
+        SELECT count(*) FROM crm.customer
+        WHERE tenant_id = :tenant_id AND deleted_at IS NULL AND length(attributes ->> :key) > :length
+        """),
+        {**about, "length": UNIQUE_LENGTH},
+    )
+    if long:
+        raise invalid(
+            "unique", "too_long", f"Có {long} giá trị dài hơn {UNIQUE_LENGTH} ký tự, chưa thể đặt là duy nhất",
+            f"{long} values are longer than {UNIQUE_LENGTH} characters, so they cannot be unique yet",
+        )  # fmt: skip
     repeated = await session.scalar(
         text("""
         SELECT count(*) FROM (

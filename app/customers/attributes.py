@@ -1,6 +1,7 @@
 """Fields that a workspace adds to its customers (thuộc tính)."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +21,7 @@ from app.customers import attribute_values, configuring
 from app.customers.configuring import name_key, on_field
 from app.customers.errors import AttributeKeyTaken, AttributeNameTaken, ChoiceInUse, TooManyAttributes
 from app.customers.models import DATE_SLOTS, NUMBER_SLOTS, TEXT_SLOTS, Attribute
-from app.customers.queries import MEMBERS
+from app.customers.queries import MEMBERS, OWN_PARAMETERS
 from app.customers.registry import ASSIGNABLE, BUILT_IN, EXTRA, SYSTEM
 
 __all__ = ["CLAIM_REST", "FREE_SLOT", "RENAME_CHOICES", "create", "delete", "get", "key_from", "list_all", "update"]
@@ -34,11 +35,7 @@ FAMILIES: Final[dict[str | None, tuple[str, ...]]] = {"t": TEXT_SLOTS, "n": NUMB
 UNIQUE_TYPES = ("text", "integer", "phone", "email", "link")
 CHOICE_TYPES = ("choice", "choices")
 # Keys that would read as something else in a customer's JSON or in the list's query string.
-RESERVED = frozenset(
-    {field.key for field in BUILT_IN + EXTRA + ASSIGNABLE + SYSTEM}
-    | MEMBERS.keys()
-    | {"q", "sort", "fields", "limit", "cursor", "count"}
-)
+RESERVED = OWN_PARAMETERS | MEMBERS.keys() | {field.key for field in BUILT_IN + EXTRA + ASSIGNABLE + SYSTEM}
 LABELS = frozenset(name_key(label) for field in BUILT_IN + EXTRA + ASSIGNABLE for label in (field.vi, field.en))
 LAST_BUILT_IN = max(field.position for field in BUILT_IN)
 
@@ -117,7 +114,7 @@ async def update(
         NotFound, Stale
         Invalid: another type; uniqueness or choices that the type cannot have.
         AttributeNameTaken
-        NotUniqueYet: customers share values, so it cannot become unique.
+        NotUniqueYet: customers share values, so it cannot become unique; Invalid: some are too long for it.
         ChoiceInUse: customers hold a choice that would go.
     """
     await configuring.lock(session)
@@ -156,7 +153,9 @@ async def delete(session: AsyncSession, actor: Actor, attribute_id: UUID, *, ver
     row.version += 1
     await session.flush()
     if row.slot or row.is_unique:
-        await jobs.enqueue(session, actor, FREE_SLOT, queue="bulk", subject_id=row.id, dedupe_key=str(row.id))
+        await jobs.enqueue(
+            session, actor, FREE_SLOT, queue="bulk", subject_id=row.id, dedupe_key=str(row.id), stoppable=False
+        )
     await record(session, actor, "attribute.deleted", row.id, data={"key": row.key, "name": row.name})
 
 
@@ -184,7 +183,10 @@ async def _rename(session: AsyncSession, actor: Actor, row: Attribute, renamed: 
     used = await attribute_values.count_choices(session, row, list(renamed))
     if sum(used.values()) > AT_ONCE:
         args = {"renamed": dict(renamed)}
-        await jobs.enqueue(session, actor, RENAME_CHOICES, queue="bulk", subject_id=row.id, args=args, lane=str(row.id))
+        await jobs.enqueue(
+            session, actor, RENAME_CHOICES, queue="bulk", subject_id=row.id, args=args, lane=str(row.id),
+            stoppable=False,
+        )  # fmt: skip
     else:
         await attribute_values.rename_choices(session, row, renamed)
 
@@ -196,17 +198,19 @@ async def _switch_unique(session: AsyncSession, actor: Actor, row: Attribute, *,
         return
     await attribute_values.claim(session, row)
     # Whoever wrote a customer in this moment did not know yet; their values are taken a little later.
-    later = now() + attribute_values.SETTLE
-    await jobs.enqueue(session, actor, CLAIM_REST, queue="bulk", subject_id=row.id, run_at=later)
+    await jobs.enqueue(
+        session, actor, CLAIM_REST, queue="bulk", subject_id=row.id, delay=attribute_values.SETTLE, stoppable=False
+    )
 
 
 def _renamed(row: Attribute, renamed: Mapping[str, str]) -> dict[str, str]:
     """The renamings that change something, checked."""
     real = {old: new for old, new in renamed.items() if old != new}
+    after = Counter(name_key(real.get(choice, choice)) for choice in row.choices)
     for old, new in real.items():
         if old not in row.choices:
             raise invalid("renamed", "choice_unknown", f"Không có giá trị “{old}”", f"There is no value “{old}”")
-        if new in row.choices or list(real.values()).count(new) > 1:
+        if new in row.choices or after[name_key(new)] > 1:
             raise invalid("renamed", "choice_exists", f"Đã có giá trị “{new}”", f"There is a value “{new}” already")
     return real
 

@@ -22,7 +22,8 @@ ON CONFLICT (tenant_id, batch_id, n) DO NOTHING
 
 
 class ChosenPart(Base):
-    """A part of the customers that a batch is about, in the order of their ids. Gone when the batch is done."""
+    """A part of the customers that a batch is about, in the order of their ids. Its job lets it go at its end,
+    be it done, failed, dead or cancelled."""
 
     __tablename__ = "chosen_part"
     __table_args__ = (PrimaryKeyConstraint("tenant_id", "batch_id", "n", name="chosen_part_pk"), {"info": TENANT})

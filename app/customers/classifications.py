@@ -1,28 +1,32 @@
 """The ordered lists that customers are classified by: sources, customer types, relationships, tiers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import jobs
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import on_conflict, tenant_of
-from app.core.errors import NotFound, invalid
+from app.core.errors import Conflict, NotFound, invalid
 from app.core.events import record
+from app.core.jobs import Job
 from app.customers import configuring
 from app.customers.config_schemas import Category
 from app.customers.configuring import name_key, on_field
-from app.customers.errors import InUse, NameTaken
+from app.customers.errors import ImportRunning, InUse, NameTaken
 from app.customers.models import Classification, Customer
 
-__all__ = ["KINDS", "Kind", "create", "delete", "get", "list_all", "seed", "update"]
+__all__ = ["KINDS", "Kind", "create", "delete", "get", "hold", "list_all", "seed", "update"]
 
 Kind = Literal["source", "customer_type", "relationship", "tier"]
 KINDS: tuple[Kind, ...] = ("source", "customer_type", "relationship", "tier")
+# The job of an import; imports stand above customers.
+IMPORTING: Final = "imports.run"
 USED_BY = {
     "source": Customer.source_id,
     "customer_type": Customer.customer_type_id,
@@ -145,20 +149,40 @@ async def update(
 
 
 async def delete(session: AsyncSession, actor: Actor, kind: Kind, value_id: UUID, *, version: int) -> None:
-    """Removes a value that no customer has, not even one in the trash: a restore must find it again.
+    """Removes a value that no customer has, not even one in the trash: a restore must find it again. Waits for whoever
+    is giving it to one in this moment (`hold`).
 
     Raises:
         NotFound, Stale
         InUse: with the number of customers.
+        ImportRunning: an import, which knows the lists as they were when it began, has not ended.
     """
     await configuring.lock(session)
     row = await configuring.locked(session, Classification, value_id, version, Classification.kind == kind)
     count = await session.scalar(select(func.count()).select_from(Customer).where(USED_BY[kind] == value_id))
     if count:
         raise InUse(count=count, extra={"count": count})
+    if await session.scalar(select(Job.id).where(Job.kind == IMPORTING, Job.state.in_(jobs.LIVE)).limit(1)):
+        raise ImportRunning()
     await session.delete(row)
     await session.flush()
     await record(session, actor, "classification.deleted", value_id, data={"kind": kind, "name": row.name})
+
+
+async def hold(session: AsyncSession, columns: Mapping[str, Any]) -> None:
+    """Keeps the values of lists that a customer is given in these columns from being deleted until the commit.
+
+    Raises:
+        Conflict: one of them was deleted a moment ago.
+    """
+    given = {columns[column.key] for column in USED_BY.values() if columns.get(column.key)}
+    if not given:
+        return
+    held = await session.scalars(
+        select(Classification.id).where(Classification.id.in_(given)).with_for_update(read=True, key_share=True)
+    )
+    if len(held.all()) < len(given):
+        raise Conflict()
 
 
 def _require_relationship(kind: Kind) -> None:

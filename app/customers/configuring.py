@@ -30,26 +30,27 @@ async def lock(session: AsyncSession) -> None:
 async def locked(
     session: AsyncSession, table: type[Row], row_id: UUID, version: int, *conditions: ColumnElement[bool]
 ) -> Row:
-    """The row to change, of a table of versioned records, if it still has this version.
+    """The row to change as it is under its lock, whatever the session read of it before, if it still has this version.
 
     Raises:
         NotFound, Stale
     """
     columns: Any = table
-    row: Any = await session.scalar(select(table).where(columns.id == row_id, *conditions).with_for_update())
+    found = select(table).where(columns.id == row_id, *conditions).with_for_update()
+    row: Any = await session.scalar(found.execution_options(populate_existing=True))
     if row is None:
         raise NotFound()
     if row.version != version:
         raise Stale()
-    found: Row = row
-    return found
+    made: Row = row
+    return made
 
 
-async def save(session: AsyncSession, actor: Actor, kind: str, row: Any, values: Mapping[str, Any]) -> bool:
-    """Writes the values that differ and records them as an event of this kind; False if nothing differed."""
+async def save(session: AsyncSession, actor: Actor, kind: str, row: Any, values: Mapping[str, Any]) -> None:
+    """Writes the values that differ, and records them as an event of this kind; nothing where nothing differs."""
     changes = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     if not changes:
-        return False
+        return
     for name, (_, value) in changes.items():
         setattr(row, name, value)
     if "name" in changes:
@@ -57,7 +58,6 @@ async def save(session: AsyncSession, actor: Actor, kind: str, row: Any, values:
     row.version, row.updated_at = row.version + 1, now()
     await session.flush()
     await record(session, actor, kind, row.id, changes=changes)
-    return True
 
 
 def name_key(name: str) -> str:

@@ -21,7 +21,6 @@ from app.core.actor import Actor
 from app.core.db import driver, tenant_of
 from app.core.i18n import language
 from app.customers.errors import Duplicate
-from app.customers.phones import NO_OWNER
 from app.customers.referrers import LOOKUP
 from app.customers.visibility import visible
 from app.filters.search import Sql
@@ -147,7 +146,7 @@ async def write(raw: asyncpg.Connection, tenant_id: UUID, keys: Iterable[Duplica
 
 def values_sql(keys: Sequence[DuplicateKey], customers: str) -> str:
     """The values of live customers: (customer_id, key_no, value). $1 is the tenant, `customers` a predicate on `c`."""
-    values = ", ".join(f"({key.no:d}, {key.value()})" for key in keys if key.plain)
+    values = ", ".join(f"({key.no:d}, {key.value()})" for key in keys if key.plain) or "(NULL::int, NULL::text)"
     return f"""
     SELECT c.id AS customer_id, one.no AS key_no, one.value
     FROM crm.customer c CROSS JOIN LATERAL (VALUES {values}) AS one (no, value)
@@ -186,7 +185,7 @@ def refusal(key: DuplicateKey, row: Mapping[str, Any], *, named: bool) -> Duplic
     seen = row["seen"]
     error = Duplicate(
         label=key.label,
-        existing=(row["name"], row["owner"] or NO_OWNER[0 if language.get() == "vi" else 1]) if named else None,
+        existing=(row["name"], row["owner"]) if named else None,
         extra={"field": field, "fields": list(key.fields)}
         | ({"existing_id": str(row["id"]), "existing_owner_id": _text(row["owner_id"])} if seen else {}),
     )

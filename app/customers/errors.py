@@ -21,6 +21,15 @@ class PhoneInContact(Conflict):
     vi = "Số điện thoại {phone} đã tồn tại trong liên hệ của khách hàng {customer}/ chủ sở hữu {owner}"
     en = "The phone {phone} belongs to a contact of the customer {customer}/ owner {owner}"
 
+    def message(self, chosen: Language | None = None) -> str:
+        """The guide's sentence, or one for a customer that has no owner."""
+        phone, customer, owner = (self.values[name] for name in ("phone", "customer", "owner"))
+        if owner is not None:
+            return super().message(chosen)
+        if (chosen or language.get()) == "vi":
+            return f"Số điện thoại {phone} đã tồn tại trong liên hệ của khách hàng {customer} (chưa có chủ sở hữu)"
+        return f"The phone {phone} belongs to a contact of the customer {customer}, which has no owner"
+
 
 class Duplicate(Conflict):
     """Another customer has the values of one of the workspace's duplicate keys. `existing_id` is given, and that
@@ -29,8 +38,8 @@ class Duplicate(Conflict):
     code = "duplicate"
     vi, en = "{label} đã tồn tại", "{label} already exists"
 
-    def __init__(self, *, label: str, existing: tuple[str, str] | None = None, extra: Mapping[str, Any]) -> None:
-        """`existing` is the other customer's name and its owner's."""
+    def __init__(self, *, label: str, existing: tuple[str, str | None] | None = None, extra: Mapping[str, Any]) -> None:
+        """`existing` is the other customer's name and its owner's, if it has one."""
         super().__init__(label=label, extra=extra)
         self.existing = existing
 
@@ -40,8 +49,10 @@ class Duplicate(Conflict):
             return super().message(chosen)
         label, (customer, owner) = self.values["label"], self.existing
         if (chosen or language.get()) == "vi":
-            return f"{label} đã tồn tại trong khách hàng {customer} thuộc chủ sở hữu {owner}"
-        return f"{label} already exists in the customer {customer}, whose owner is {owner}"
+            whose = f"thuộc chủ sở hữu {owner}" if owner else "(chưa có chủ sở hữu)"
+            return f"{label} đã tồn tại trong khách hàng {customer} {whose}"
+        whose = f"whose owner is {owner}" if owner else "which has no owner"
+        return f"{label} already exists in the customer {customer}, {whose}"
 
 
 class MergedInto(AppError):
@@ -92,6 +103,14 @@ class InUse(Conflict):
     code = "in_use"
     vi = "Đang có {count} khách hàng dùng giá trị này nên không thể xóa; hãy chuyển sang ngừng sử dụng"
     en = "{count} customers have this value, so it cannot be deleted; deactivate it instead"
+
+
+class ImportRunning(Conflict):
+    """A running import may give this value of a list to customers, so it cannot go before that has ended."""
+
+    code = "import_running"
+    vi = "Đang có file khách hàng được nhập, vui lòng xóa giá trị này sau khi nhập xong"
+    en = "Customers are being imported; please delete this value when that has ended"
 
 
 class AttributeNameTaken(Conflict):

@@ -1,7 +1,7 @@
 """How the customers of a filter divide over the values of a field."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
@@ -12,12 +12,12 @@ from app.customers.filterable import CustomerFields
 from app.customers.registry import Registry
 from app.customers.search_schemas import FacetValue
 from app.customers.selection import Selection, where
-from app.filters.fields import Filterable
+from app.filters.fields import Choice, Filterable
 from app.filters.search import Sql, door
 
 MAX_VALUES = 200
 KINDS = ("choice", "boolean", "set", "number")
-NONE = "Chưa có"
+NONE: Final = Choice("", "Chưa có", "None")
 
 
 async def facets(
@@ -58,7 +58,8 @@ def _expression(field: Filterable) -> str:
 
 def _value(field: Filterable, value: Any, count: int) -> FacetValue:
     if value is None:
-        return FacetValue(value=None, label=NONE, count=count)
-    label = field.show(value)
-    plain = label if field.cast == "int[]" else str(value).lower() if field.kind == "boolean" else str(value)
-    return FacetValue(value=plain, label=label, count=count)
+        return FacetValue(value=None, label=NONE.label, count=count)
+    shown = field.show(value)
+    plain = shown if field.cast == "int[]" else str(value).lower() if field.kind == "boolean" else str(value)
+    known = {one.value: one.label for one in field.choices or ()}
+    return FacetValue(value=plain, label=known.get(plain, shown), count=count)

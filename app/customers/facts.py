@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.actor import Actor
 from app.core.db import driver
 from app.core.events import record
-from app.customers.visibility import visible
+from app.customers.visibility import of_one
 from app.filters.search import Sql
 
 __all__ = ["hold", "tell"]
@@ -18,8 +18,7 @@ __all__ = ["hold", "tell"]
 async def hold(session: AsyncSession, actor: Actor, customer_id: UUID) -> bool:
     """Locks a customer until the commit; False if there is none, or none for this caller."""
     sql = Sql(actor.tenant_id)
-    where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
-    statement = f"SELECT 1 FROM crm.customer c WHERE {where} FOR UPDATE"
+    statement = f"SELECT 1 FROM crm.customer c WHERE {of_one(sql, actor, customer_id)} FOR UPDATE"
     return await (await driver(session)).fetchval(statement, *sql.args) is not None
 
 

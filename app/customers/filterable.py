@@ -3,53 +3,59 @@
 Deleted customers are left out unless the tree itself names one of the fields of DELETED.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.core.actor import Actor
 from app.core.clock import today
-from app.core.fields import Field
+from app.core.fields import GENDERS, Field
+from app.core.masking import sees_phones
 from app.core.vietnam import provinces
-from app.core.vietnam import text as vn
 from app.customers.entity import CUSTOMERS
 from app.customers.registry import KINDS, Registry
 from app.filters.fields import (
+    FLAGS,
     Choice,
     Filterable,
     Kind,
+    Labels,
     Lookup,
     Related,
+    by_name,
     choice_field,
     date_field,
     flag_field,
     id_field,
+    list_field,
+    listing,
     moment_field,
     number_field,
+    own_names,
     parse_number,
     parse_whole,
     show_flag,
+    shower,
     text_field,
     unknown_choice,
 )
 from app.filters.related import RELATED
 from app.filters.search import Entity, Sql
-from app.filters.tree import Node, compile_node, fields_of, parse
+from app.filters.tree import Node, compile_node, describe, fields_of
 
 DELETED: Final = frozenset(("deleted", "deleted_at", "deleted_reason"))
 UTC: Final = ZoneInfo("UTC")
-GENDERS: Final = {"male": "Nam", "female": "Nữ", "other": "Khác"}
 ME: Final = "me"
-REASONS: Final = {"trash": "Đã xóa", "merge": "Đã gộp"}
+REASONS: Final[Labels] = {"trash": ("Đã xóa", "Deleted"), "merge": ("Đã gộp", "Merged")}
 
 # What only the system writes and no form shows.
 COLUMNS: Final[tuple[Filterable, ...]] = (
-    flag_field("tier_fixed", "Cấp độ đặt tay", "Tier set by hand", "c.tier_fixed"),
+    flag_field("tier_fixed", "Phân cấp đặt tay", "Tier set by hand", "c.tier_fixed"),
     flag_field("in_pool", "Trong kho chung", "In the common pool", "c.in_pool"),
     flag_field("deleted", "Đã xóa", "Deleted", "(c.deleted_at IS NOT NULL)"),
     moment_field("deleted_at", "Ngày xóa", "Deleted at", "c.deleted_at"),
@@ -66,20 +72,34 @@ class CustomerFields:
     today: date = dataclass_field(default_factory=today)
     entity: Entity = CUSTOMERS
 
-    @property
+    @cached_property
     def related(self) -> Mapping[str, Related]:
         """The related facts that the caller may ask for, by their names."""
-        return {key: one for key, one in RELATED.items() if not one.permission or self.actor.may(one.permission)}
+        made = {key: make(self.registry.lists) for key, make in RELATED.items()}
+        allowed = {key: one for key, one in made.items() if not one.permission or self.actor.may(one.permission)}
+        if sees_phones(self.actor):
+            return allowed
+        return {
+            key: replace(one, fields={name: self._guarded(field) for name, field in one.fields.items()})
+            for key, one in allowed.items()
+        }
 
     def get(self, key: str) -> Filterable | None:
         """A field by its key; an attribute also by its bare key where no other field has it."""
         field = self.registry.get(key)
-        return self._of(field) if field is not None else _COLUMNS.get(key)
+        found = self._of(field) if field is not None else _COLUMNS.get(key)
+        return self._guarded(found) if found is not None else None
 
     def all(self) -> Iterator[Filterable]:
         """Every field, the registry's first, in its order."""
-        yield from (found for field in self.registry.fields.values() if (found := self._of(field)) is not None)
+        known = map(self._of, self.registry.fields.values())
+        yield from (self._guarded(found) for found in known if found is not None)
         yield from COLUMNS
+
+    def _guarded(self, field: Filterable) -> Filterable:
+        """The field as the caller may compare it: a phone that is hidden from them with whole numbers only."""
+        hidden = (field.private or field.kind == "phone") and not sees_phones(self.actor)
+        return replace(field, whole=True) if hidden else field
 
     def _of(self, field: Field) -> Filterable | None:
         if field.key in ("groups", "tags"):
@@ -87,30 +107,21 @@ class CustomerFields:
         if field.type == "person":
             return self._person(field)
         if field.key in self.registry.ids:
-            return self._listed(field)
+            # Also a value that is no longer in use.
+            return list_field(field.key, field.vi, field.en, f"c.{field.column}", self.registry.ids[field.key])
         if field.is_attribute:
             return _attribute(field)
         return _column(field) if field.column is not None else None
 
-    def _listed(self, field: Field) -> Filterable:
-        """A value of one of the workspace's lists, by name or id; also one that is no longer in use."""
-        ids, labels = self.registry.ids[field.key], self.registry.labels[field.key]
-        parse = _named(field, {**{vn.fold(name): id_ for name, id_ in ids.items()}, **_by_id(ids.values())})
-        return Filterable(
-            field.key, field.vi, field.en, "choice", f"c.{field.column}", "uuid", parse,
-            show=lambda value: labels.get(value, str(value)), choices=tuple(Choice(name, name) for name in ids),
-        )  # fmt: skip
-
     def _numbered(self, field: Field) -> Filterable:
         """Groups and tags, by name or id; the row holds their numbers."""
         named = self.registry.groups if field.key == "groups" else self.registry.tags
-        numbers = {vn.fold(name): one.no for name, one in named.items()}
-        numbers |= {name.casefold(): one.no for name, one in named.items()}
-        numbers |= {str(one.id): one.no for one in named.values()}
-        names = {one.no: name for name, one in named.items()}
+        numbers, ids = {name: one.no for name, one in named.items()}, {str(one.id): one.no for one in named.values()}
+        names = {no: name for name, no in numbers.items()}
+        single = replace(field, type="choice")
         return Filterable(
-            field.key, field.vi, field.en, "set", f"c.{field.column}", "int[]", _named(field, numbers),
-            show=lambda no: names.get(no, str(no)), choices=tuple(Choice(name, name) for name in named),
+            field.key, field.vi, field.en, "set", f"c.{field.column}", "int[]", by_name(single, numbers, ids),
+            show=lambda no: names.get(no, str(no)), choices=own_names(named),
             needs=f"c.{field.column} <> '{{}}'" if field.key == "tags" else "",
         )  # fmt: skip
 
@@ -124,7 +135,7 @@ class CustomerFields:
             found = asked or field.parse(raw)
             return found if field.is_attribute else UUID(found) if found else None
 
-        people = tuple(Choice(self.registry.owners[id_], name) for id_, name in names.items())
+        people = tuple(Choice(self.registry.owners[id_], name, name) for id_, name in names.items())
         where = _attribute_column(field, "text") if field.is_attribute else f"c.{field.column}"
         return Filterable(
             field.key, field.vi, field.en, "choice", where, "text" if field.is_attribute else "uuid", parse,
@@ -132,27 +143,26 @@ class CustomerFields:
         )  # fmt: skip
 
 
-def predicate(sql: Sql, registry: Registry, actor: Actor, tree: Any) -> str:
-    """The predicate of a tree of customers (JSON) over alias `c`: the tree itself, and that they are not deleted.
+def conditions(
+    sql: Sql, fields: CustomerFields, node: Node, *, one_by_one: bool = False
+) -> tuple[list[str], list[str]]:
+    """The predicate of a tree over alias `c`, in two parts that must both hold: not deleted; what the tree says.
 
     Raises:
         Invalid: the tree is wrong; with the path of each wrong node.
         Forbidden: it asks for deleted customers, and the caller may not delete.
     """
-    where, tested = conditions(sql, CustomerFields(registry, actor), parse(tree))
-    return " AND ".join(f"({one})" for one in (*where, *tested)) or "true"
-
-
-def conditions(
-    sql: Sql, fields: CustomerFields, node: Node, *, one_by_one: bool = False
-) -> tuple[list[str], list[str]]:
-    """The same for a parsed tree, in two parts that must both hold: not deleted; what the tree says."""
     found = compile_node(node, sql, fields, one_by_one=one_by_one)
     tested = [found] if found != "true" else []
     if fields_of(node) & DELETED:
         fields.actor.require("customers.delete")
         return [], tested
     return ["c.deleted_at IS NULL"], tested
+
+
+def sentence(node: Node, fields: CustomerFields) -> str:
+    """What a tree means, in Vietnamese."""
+    return describe(node, fields, everybody="Tất cả khách hàng")
 
 
 def _column(field: Field) -> Filterable:
@@ -170,13 +180,11 @@ def _column(field: Field) -> Filterable:
         case "date":
             return date_field(*names, where, anniversary="c.birth_md" if field.key == "birthday" else "")
         case "gender":
-            return replace(made, kind="choice", show=GENDERS.__getitem__, choices=_listing(GENDERS))
+            return _chosen(made, listing(GENDERS))
         case "province":
-            listed = {one.name: one.name for one in provinces.ALL}
-            return replace(made, kind="choice", show=_province, choices=_listing(listed))
+            return replace(made, kind="choice", show=_province, choices=own_names(one.name for one in provinces.ALL))
         case "choice":
-            labels = {one: KINDS[one][0] if one in KINDS else one for one in field.choices}
-            return replace(made, kind="choice", show=lambda value: labels.get(value, value), choices=_listing(labels))
+            return _chosen(made, listing({one: KINDS[one][:2] for one in field.choices}))
         case "phone":
             return replace(made, kind="phone")
     return made
@@ -185,7 +193,7 @@ def _column(field: Field) -> Filterable:
 def _attribute(field: Field) -> Filterable:
     """A field that the workspace added."""
     names, where = (field.key, field.vi, field.en), _attribute_column(field, "text")
-    made = Filterable(*names, "text", where, "text", field.parse, choices=_listing({one: one for one in field.choices}))
+    made = Filterable(*names, "text", where, "text", field.parse, choices=own_names(field.choices))
     match field.type:
         case "integer" | "decimal" | "money":
             parse = {"integer": parse_whole, "decimal": parse_number, "money": _money(field)}[field.type]
@@ -198,7 +206,7 @@ def _attribute(field: Field) -> Filterable:
         case "date":
             return date_field(*names, _attribute_column(field, "date"))
         case "boolean":
-            return replace(made, kind="boolean", show=show_flag, choices=None)
+            return replace(made, kind="boolean", show=show_flag, choices=FLAGS)
         case "choice":
             return replace(made, kind="choice")
         case "choices":
@@ -219,23 +227,6 @@ def _attribute_column(field: Field, cast: str) -> str:
     return f"CASE WHEN pg_input_is_valid({value}, '{cast}') THEN {value}::{cast} END"
 
 
-def _named(field: Field, known: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """A parser of names: without case, and without accents where that is clear."""
-
-    def parse(raw: Any) -> Any:
-        said = raw if isinstance(raw, str) else ""
-        found = known.get(said.casefold(), known.get(vn.fold(said)))
-        if found is None:
-            raise unknown_choice(field.vi, field.en, raw)
-        return found
-
-    return parse
-
-
-def _by_id(ids: Iterable[UUID]) -> dict[str, UUID]:
-    return {str(id_): id_ for id_ in ids}
-
-
 def _as_id(raw: Any) -> str | None:
     try:
         return str(UUID(raw)) if isinstance(raw, str) and len(raw) == 36 else None
@@ -243,8 +234,8 @@ def _as_id(raw: Any) -> str | None:
         return None
 
 
-def _listing(values: Mapping[str, str]) -> tuple[Choice, ...]:
-    return tuple(Choice(value, label) for value, label in values.items())
+def _chosen(made: Filterable, choices: tuple[Choice, ...]) -> Filterable:
+    return replace(made, kind="choice", show=shower(choices), choices=choices)
 
 
 def _one_choice(field: Field) -> Callable[[Any], Any]:

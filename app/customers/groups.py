@@ -215,7 +215,7 @@ async def delete_group(session: AsyncSession, actor: Actor, group_id: UUID, *, v
     )
     if size and size > AT_ONCE:
         await jobs.enqueue(session, actor, FORGET, queue="bulk", args={"no": row.no, "points": row.points},
-                           subject_id=group_id)  # fmt: skip
+                           subject_id=group_id, stoppable=False)  # fmt: skip
     elif size:
         left = await session.scalars(
             text("""

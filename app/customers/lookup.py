@@ -7,12 +7,11 @@ import asyncpg
 from pydantic import BaseModel, Field
 
 from app.core.actor import Actor
-from app.core.i18n import language
+from app.core.masking import Phone, sees_phones
 from app.core.vietnam import phone as phones
 from app.core.vietnam import text as vn
 from app.customers.entity import CUSTOMERS
 from app.customers.errors import PhoneInContact
-from app.customers.phones import NO_OWNER
 from app.customers.search_box import search_box
 from app.customers.visibility import visible
 from app.filters.search import Part, Sql, Wanted, door
@@ -30,7 +29,7 @@ class LookupRow(BaseModel):
     owner: Annotated[str | None, Field(description="Full name of who is in charge.")]
     registered_address: str | None
     office_address: str | None
-    phone: str | None
+    phone: Phone | None
     contact: Annotated[str | None, Field(description="The contact whose phone was looked for.")]
     message: Annotated[str | None, Field(description="Why the customer was found, where a contact's phone is why.")]
 
@@ -56,14 +55,17 @@ async def look_up(raw: asyncpg.Connection, actor: Actor, q: str) -> LookupOut:
     if not q:
         return LookupOut(items=[], more=False, add=None)
     sql = Sql(actor.tenant_id)
-    found, match = search_box(sql, q, vn.words(q))
+    found, match = search_box(sql, q, vn.words(q), partly=sees_phones(actor))
     wanted = Wanted("true", ["c.deleted_at IS NULL", *([found] if found else [])], match)
     async with door(raw) as opened:
         keys = await opened.page(CUSTOMERS, sql, wanted, Part([], "c.created_at DESC, c.id DESC", LIMIT + 1))
     ids = [row["id"] for row in keys[:LIMIT]]
     forms = phones.search_forms(q)
     tail = None if forms is None else phones.national(forms.e164) if forms.e164 else forms.tail
-    items = [_row(row) for row in await _read(raw, actor, ids, tail)]
+    whole = forms is not None and forms.e164 is not None and forms.tail is None
+    if not whole and not sees_phones(actor):
+        tail = None
+    items = [_row(row, whole=whole) for row in await _read(raw, actor, ids, tail)]
     add = None
     if not items and actor.may("customers.create"):
         number = phones.normalise(q)
@@ -99,15 +101,15 @@ async def _read(raw: asyncpg.Connection, actor: Actor, ids: list[UUID], tail: st
     return rows
 
 
-def _row(row: asyncpg.Record) -> LookupRow:
-    message = None
-    if row["value"] is not None:
-        owner = row["owner"] or NO_OWNER[0 if language.get() == "vi" else 1]
-        told: dict[str, Any] = {"phone": phones.national(row["value"]), "customer": row["name"], "owner": owner}
+def _row(row: asyncpg.Record, *, whole: bool) -> LookupRow:
+    """`whole`: the caller knows the whole number already, so that to say whose contact has it gives no number away."""
+    seen, message = row["seen"], None
+    through = row["value"] is not None and (seen or whole)
+    if through:
+        told: dict[str, Any] = {"phone": phones.national(row["value"]), "customer": row["name"], "owner": row["owner"]}
         message = PhoneInContact(**told).message()
-    seen = row["seen"]
     return LookupRow(
         id=row["id"] if seen else None, code=row["code"], name=row["name"], kind=row["kind"], owner=row["owner"],
         registered_address=row["registered_address"], office_address=row["office_address"],
-        phone=row["phone"] if seen else None, contact=row["contact"], message=message,
+        phone=row["phone"] if seen else None, contact=row["contact"] if through else None, message=message,
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """One phone, one customer: its own, or one of its contacts'.
 
-Customers among themselves are kept apart by a unique index; contacts by a look, under a lock of the phone where
-contacts are written. Leads stand outside: a lead may duplicate a contact until it is converted (E002).
+Customers among themselves are kept apart by a unique index; customers and contacts by a look, under a lock of the
+phone that whoever writes either takes first. Leads stand outside: a lead may duplicate a contact until it is converted
+(E002).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.actor import Actor
 from app.core.db import driver
 from app.core.errors import AppError
+from app.core.masking import sees_phones
 from app.core.vietnam import phone as phones
 from app.customers.errors import PhoneInContact, PhoneTaken
 from app.customers.referrers import LOOKUP
@@ -25,11 +27,10 @@ HELD = """EXISTS (
     SELECT FROM crm.contact_point p JOIN crm.customer o ON o.tenant_id = $1 AND o.id = p.customer_id
     WHERE p.tenant_id = $1 AND p.tail = {tail}::text AND o.deleted_at IS NULL AND o.kind <> 'lead'
       AND o.id IS DISTINCT FROM {own}::uuid)"""
-NO_OWNER = ("chưa có", "nobody")
 
 
 async def lock(session: AsyncSession, numbers: Sequence[str]) -> None:
-    """Lets nobody else give these phones to a contact until the transaction ends."""
+    """Lets nobody else give these phones to a customer or a contact until the transaction ends."""
     raw = await driver(session)
     for number in sorted(set(numbers)):
         key = f"phone:{session.info['tenant_id']}:{number}"
@@ -65,16 +66,19 @@ async def held(session: AsyncSession, actor: Actor, numbers: Sequence[str], own:
     if row is None:
         return None
     if not row["seen"] and not actor.may(LOOKUP):
-        return PhoneTaken(extra={"field": "phone"})
-    return in_contact(row)
+        taken = PhoneTaken(extra={"field": "phone"})
+        taken.errors = [taken.on("phone")]
+        return taken
+    return in_contact(row, whole=sees_phones(actor))
 
 
-def in_contact(row: asyncpg.Record) -> PhoneInContact:
-    """The refusal that names the customer (`name`) and its owner whose contact has the phone (`value`)."""
+def in_contact(row: asyncpg.Record, *, whole: bool) -> PhoneInContact:
+    """The refusal that names the customer (`name`) and its owner whose contact has the phone (`value`), `whole` or
+    masked: what was restored or converted has phones that the caller did not type."""
     seen = {"existing_id": str(row["id"])} if row["seen"] else {}
     owner_id = row["owner_id"] and str(row["owner_id"])
     error = PhoneInContact(
-        phone=phones.national(row["value"]), customer=row["name"], owner=row["owner"] or NO_OWNER[0],
+        phone=(phones.national if whole else phones.mask)(row["value"]), customer=row["name"], owner=row["owner"],
         extra={"field": "phone", "existing_owner_id": owner_id, **seen},
     )  # fmt: skip
     error.errors = [error.on("phone")]

@@ -11,16 +11,19 @@ import msgspec
 
 from app.core.actor import Actor
 from app.core.errors import AppError, NotFound, invalid
+from app.core.masking import sees_phones
 from app.core.paging import Pager
-from app.core.vietnam import provinces
+from app.core.vietnam import phone, provinces
 from app.core.vietnam import text as vn
 from app.customers.entity import CAP, CUSTOMERS
 from app.customers.errors import MergedInto
 from app.customers.filterable import CustomerFields, conditions
+from app.customers.models import FOLDED_NAME
+from app.customers.referrers import LOOKUP
 from app.customers.registry import Registry
 from app.customers.search_box import as_written, search_box
 from app.customers.simple_filters import simple_nodes
-from app.customers.visibility import visible
+from app.customers.visibility import of_one, visible
 from app.filters.nodes import ROOT, Branch, Leaf
 from app.filters.search import Door, Part, Sql, Wanted, door
 from app.filters.tree import Node, is_everybody
@@ -34,7 +37,8 @@ def _label(kind: str) -> str:
         WHERE l.tenant_id = $1 AND l.kind = '{kind}') ->> c.{kind}_id::text"""
 
 
-# The members of a customer's JSON, each with the expression that makes it.
+# The members of a customer's JSON, each with the expression that makes it; <known> says whether the caller may know
+# of the customer r.
 MEMBERS: dict[str, str] = {
     "id": "c.id",
     "code": "c.code",
@@ -83,7 +87,7 @@ MEMBERS: dict[str, str] = {
     "founded_on": "c.founded_on",
     "referrer": "c.referrer_id",
     "referrer_name": """CASE WHEN c.referrer_id IS NOT NULL THEN (
-        SELECT r.name FROM crm.customer r WHERE r.tenant_id = $1 AND r.id = c.referrer_id)
+        SELECT r.name FROM crm.customer r WHERE r.tenant_id = $1 AND r.id = c.referrer_id AND <known>)
         WHEN c.referrer_user_id IS NOT NULL THEN (
         SELECT u.full_name FROM crm.app_user u WHERE u.tenant_id = $1 AND u.id = c.referrer_user_id) END""",
     "referrer_user": """CASE WHEN c.referrer_user_id IS NOT NULL THEN (
@@ -92,16 +96,53 @@ MEMBERS: dict[str, str] = {
     "updated_at": "c.updated_at",
     "version": "c.version",
 }
+# Those that show a phone, for who may not see it.
+MASKED: dict[str, str] = {
+    "phone": phone.mask_sql("c.phone"),
+    "phone_typed": "NULL::text",
+    "fax": phone.mask_sql("c.fax"),
+    "attributes": f"""(SELECT coalesce(jsonb_object_agg(a.key, CASE
+        WHEN jsonb_typeof(a.value) = 'string' AND a.key = ANY(coalesce((
+            SELECT array_agg(d.key) FROM crm.attribute d WHERE d.tenant_id = $1 AND d.type = 'phone'), '{{}}'))
+        THEN to_jsonb({phone.mask_sql("(a.value #>> '{}')")}) ELSE a.value END), '{{}}')
+        FROM jsonb_each({MEMBERS["attributes"]}) AS a)""",
+}
 JOINS = {
     "owner": "LEFT JOIN crm.app_user owner ON owner.tenant_id = $1 AND owner.id = c.owner_id",
 }
+# The list's own parameters; every other one is a filter.
+OWN_PARAMETERS = frozenset(("q", "sort", "fields", "limit", "cursor", "count"))
 # A word of its own is most often a common one, and then these newest customers hold a page of it.
 STEPS = 3_000
 # With so few among them, a longer walk costs no more than finding all.
 FEW = 4
 # How often a customer may have been merged on; a redirect follows them all.
 MERGES = 20
-SORTABLE = ("created_at", "updated_at", "name", "code", "birthday", "score", "stars")
+
+
+@dataclass(frozen=True)
+class Sort:
+    """What a list is sorted by: an expression that is never null, and the type that a cursor's text is cast to."""
+
+    key: str
+    cast: str
+
+
+SORTABLE = {
+    "created_at": Sort("c.created_at", "timestamptz"),
+    "updated_at": Sort("c.updated_at", "timestamptz"),
+    "name": Sort(FOLDED_NAME.format("c.name"), "text"),
+    "code": Sort("c.code", "text"),
+    "birthday": Sort("coalesce(c.birthday, '0001-01-01'::date)", "date"),
+    "score": Sort("c.score", "integer"),
+    "stars": Sort("c.stars", "integer"),
+}
+# The same of an attribute, by the family of its slot.
+SLOTS = {
+    "t": Sort("coalesce(c.{}, '') COLLATE \"C\"", "text"),
+    "n": Sort("coalesce(c.{}, '-Infinity'::numeric)", "numeric"),
+    "d": Sort("coalesce(c.{}, '0001-01-01T00:00:00Z'::timestamptz)", "timestamptz"),
+}
 
 
 @dataclass(frozen=True)
@@ -131,35 +172,42 @@ def members(names: Iterable[str]) -> tuple[str, ...]:
     return wanted
 
 
-def sort_key(registry: Registry | None, name: str) -> str:
-    """The expression that a list is sorted by.
+def sort_key(registry: Registry | None, actor: Actor, name: str) -> Sort:
+    """What a list is sorted by.
 
     Raises:
-        Invalid: a field that no list is sorted by.
+        Invalid: a field that no list is sorted by, or a phone that the caller may not see: its order gives it away.
     """
-    if name in ("created_at", "updated_at", "code", "score", "stars"):
-        return f"c.{name}"
-    if name == "name":
-        return 'lower(c.name) COLLATE "C"'
-    if name == "birthday":
-        return "coalesce(c.birthday, '0001-01-01'::date)"
+    if name in SORTABLE:
+        return SORTABLE[name]
     field = registry.get(name) if registry else None
     if field is None or not field.slot:
         raise invalid("sort", "sort_unknown", "Không sắp xếp được theo trường này", "This field cannot be sorted by")
-    lowest = {"t": "''", "n": "'-Infinity'::numeric", "d": "'0001-01-01T00:00:00Z'::timestamptz"}[field.slot[0]]
-    return f"coalesce(c.{field.slot}, {lowest})" + (' COLLATE "C"' if field.slot[0] == "t" else "")
+    if field.type == "phone" and not sees_phones(actor):
+        raise invalid(
+            "sort", "phone_hidden", "Bạn không có quyền xem số điện thoại nên không sắp xếp được theo trường này",
+            "You may not see phone numbers, and so not sort by them",
+        )  # fmt: skip
+    of_family = SLOTS[field.slot[0]]
+    return Sort(of_family.key.format(field.slot), of_family.cast)
 
 
-async def get_json(raw: asyncpg.Connection, actor: Actor, customer_id: UUID) -> tuple[bytes, int]:
-    """One customer as JSON, and its version.
+async def get_json(
+    raw: asyncpg.Connection, actor: Actor, customer_id: UUID, *, written: bool = False
+) -> tuple[bytes, int]:
+    """One customer as JSON, and its version. Whoever has `written` it in this transaction sees it, though it may now be
+    somebody else's.
 
     Raises:
         NotFound: there is none, or none for this caller.
     """
     sql = Sql(actor.tenant_id)
-    where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
+    if written:
+        where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL"
+    else:
+        where = of_one(sql, actor, customer_id)
     row = await raw.fetchrow(
-        f"SELECT c.version AS v, {_json(tuple(MEMBERS))} AS body {_from()} WHERE {where}", *sql.args
+        f"SELECT c.version AS v, {_json(sql, actor, tuple(MEMBERS))} AS body {_from()} WHERE {where}", *sql.args
     )
     if row is None:
         raise await _missing(raw, actor, customer_id)
@@ -231,7 +279,8 @@ class _Plan:
         self.down = ask.sort.startswith("-")
         self.words = vn.words(ask.q or "")
         self.said = (ask.q or "").strip() or _name_in(self.node)
-        self.key = sort_key(registry, ask.sort.lstrip("-"))
+        sort = sort_key(registry, actor, ask.sort.lstrip("-"))
+        self.key, self.cast = sort.key, sort.cast
 
     async def page(self, found: Door, position: list[Any] | None) -> list[Any]:
         """One row more than the page, so that the caller sees whether another follows."""
@@ -290,7 +339,7 @@ class _Plan:
             where, tested = conditions(sql, fields, self.node, one_by_one=one_by_one)
         q, match = (self.ask.q or "").strip(), ""
         if q:
-            found, match = search_box(sql, q, self.words)
+            found, match = search_box(sql, q, self.words, partly=sees_phones(self.actor))
             where += [found] if found else []
         if len(self._tiers()) == 2 and tier is not None:
             accented = as_written(sql, self.said)
@@ -301,10 +350,8 @@ class _Plan:
         if position is None:
             return []
         sign = "<" if self.down else ">"
-        kind = _kind_of_key(self.key)
-        return [
-            f"({self.key}, c.id) {sign} ({sql.arg(str(position[1]))}::text::{kind}, {sql.arg(UUID(position[2]))}::uuid)"
-        ]
+        last, row_id = sql.arg(str(position[1])), sql.arg(UUID(position[2]))
+        return [f"({self.key}, c.id) {sign} ({last}::text::{self.cast}, {row_id}::uuid)"]
 
 
 def _node(actor: Actor, registry: Registry | None, ask: Ask) -> Node | None:
@@ -350,7 +397,7 @@ async def _newest(
         SELECT string_agg(body, ',') FILTER (WHERE n <= {limit:d}),
                max(id::text) FILTER (WHERE n = {limit:d}), max(created_at) FILTER (WHERE n = {limit:d}), count(*)
         FROM (
-            SELECT c.id, c.created_at, {_json(plan.ask.fields)} AS body,
+            SELECT c.id, c.created_at, {_json(sql, actor, plan.ask.fields)} AS body,
                    row_number() OVER (ORDER BY c.created_at {way}, c.id {way}) AS n
             {_from(f"({inner})", plan.ask.fields)}
         ) AS page
@@ -365,19 +412,23 @@ async def _read(raw: asyncpg.Connection, actor: Actor, ids: Sequence[UUID], fiel
     """The customers of these ids as JSON, in their order and with commas between, through the wall."""
     if not ids:
         return b""
+    sql = Sql(actor.tenant_id, [list(ids)])
     items: str | None = await raw.fetchval(
-        f"SELECT string_agg({_json(fields)}, ',' ORDER BY array_position($2::uuid[], c.id)) {_from(fields=fields)} "
+        f"SELECT string_agg({_json(sql, actor, fields)}, ',' ORDER BY array_position($2::uuid[], c.id)) "
+        f"{_from(fields=fields)} "
         "WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])",
-        actor.tenant_id,
-        list(ids),
+        *sql.args,
     )
     return (items or "").encode()
 
 
-def _json(fields: tuple[str, ...]) -> str:
-    """A scalar sub-select that makes the JSON text of one customer."""
+def _json(sql: Sql, actor: Actor, fields: tuple[str, ...]) -> str:
+    """A scalar sub-select that makes the JSON text of one customer, as the caller may read it."""
     wanted = tuple(MEMBERS) if not fields else tuple(dict.fromkeys(("id", *fields, "version")))
-    columns = ", ".join(f'{MEMBERS[name]} AS "{name}"' for name in wanted)
+    made = MEMBERS if sees_phones(actor) else MEMBERS | MASKED
+    columns = ", ".join(f'{made[name]} AS "{name}"' for name in wanted)
+    if "<known>" in columns:
+        columns = columns.replace("<known>", "true" if actor.may(LOOKUP) else visible(sql, actor, "r"))
     return f"(SELECT row_to_json(r)::text FROM (SELECT {columns}) AS r)"
 
 
@@ -388,16 +439,6 @@ def _from(table: str = "crm.customer", fields: tuple[str, ...] = ()) -> str:
 
 def _uses(field: str, alias: str) -> bool:
     return f"{alias}." in MEMBERS[field]
-
-
-def _kind_of_key(key: str) -> str:
-    if "created_at" in key or "updated_at" in key or "timestamptz" in key:
-        return "timestamptz"
-    if "numeric" in key:
-        return "numeric"
-    if key in ("c.score", "c.stars"):
-        return "integer"
-    return "date" if "::date" in key else "text"
 
 
 def _plain(value: Any) -> Any:

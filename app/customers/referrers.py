@@ -18,7 +18,7 @@ LOOKUP = "customers.lookup"
 async def resolved(
     session: AsyncSession, actor: Actor, given: Mapping[str, Any], customer_id: UUID | None = None
 ) -> Mapping[str, Any]:
-    """What was sent, with the referring customer as an id. To name one kind of referrer takes the other away.
+    """What was sent, with the referring customer as an id.
 
     Raises:
         Invalid: both are named, there is no such customer for this caller, or it is the customer itself.
@@ -32,11 +32,11 @@ async def resolved(
             "The referrer is a customer or an employee, not both",
         )  # fmt: skip
     if employee:
-        return {**given, "referrer": None}
+        return given
     found = await _find(session, actor, str(customer).strip())
     if found is None or found == customer_id:
         raise _unknown()
-    return {**given, "referrer": str(found), "referrer_user": None}
+    return {**given, "referrer": str(found)}
 
 
 async def _find(session: AsyncSession, actor: Actor, typed: str) -> UUID | None:

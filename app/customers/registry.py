@@ -3,10 +3,11 @@
 Import mapping, templates, lists, filters and the contract read it; a new attribute is in it at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +21,7 @@ from app.core.vietnam import text as vn
 from app.customers import duplicate_keys
 from app.customers.duplicate_keys import DuplicateKey
 from app.customers.models import Attribute, Classification, CustomerGroup, FieldSetting, Tag
+from app.customers.words import UNIQUE_LENGTH
 from app.identity.models import User
 
 BUILT_IN: tuple[Field, ...] = (
@@ -125,6 +127,10 @@ SYSTEM: tuple[Field, ...] = (
 )  # fmt: skip
 
 
+# Lists of domains above, whose values filters take by name: who reads each (app/related.py fills it).
+LISTS: Final[dict[str, Callable[[AsyncSession], Awaitable[dict[str, UUID]]]]] = {}
+
+
 @dataclass(frozen=True)
 class Group:
     """A group or a tag as imports and lists need it."""
@@ -141,7 +147,8 @@ class Registry:
     """All fields of a workspace's customers, in order, and the ids behind the names of its lists.
 
     `owners` and `names` are the user names and full names of active people; `versions` those of fields that were
-    changed (an unchanged one has version 1); `categories` those of relationships by their names.
+    changed (an unchanged one has version 1); `categories` those of relationships by their names; `lists` the ids of
+    the values of LISTS.
     """
 
     fields: dict[str, Field]
@@ -154,6 +161,7 @@ class Registry:
     categories: dict[str, str] = dataclass_field(default_factory=dict)
     versions: dict[str, int] = dataclass_field(default_factory=dict)
     duplicate_keys: tuple[DuplicateKey, ...] = duplicate_keys.DEFAULT
+    lists: dict[str, dict[str, UUID]] = dataclass_field(default_factory=dict)
 
     def get(self, key: str) -> Field | None:
         """A field by its key; an attribute also by its bare key where no built-in field has it."""
@@ -195,7 +203,8 @@ def attribute_field(row: Attribute, people: Iterable[User] = ()) -> Field:
     """An attribute as a Field."""
     made = Field(
         f"attributes.{row.key}", row.name, row.name, row.type, row.position, required=row.required,
-        unique=row.is_unique, attribute_id=row.id, slot=row.slot, max_length=1000,
+        unique=row.is_unique, attribute_id=row.id, slot=row.slot,
+        max_length=UNIQUE_LENGTH if row.is_unique else 1000,
     )  # fmt: skip
     if row.type == "person":
         return replace(made, choice_keys=_people(people))
@@ -245,6 +254,7 @@ async def _build(session: AsyncSession, _version: int) -> Registry:
         names={person.id: person.full_name for person in people},
         versions=versions,
         duplicate_keys=await duplicate_keys.load(session),
+        lists={name: await read(session) for name, read in LISTS.items()},
     )
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.actor import Actor
 from app.core.db import driver
+from app.core.errors import invalid
 from app.core.etag import IfMatch
 from app.core.paging import Count, Cursor, Limit
 from app.core.work import CurrentWork, Route, Session
@@ -32,7 +33,7 @@ MERGED: dict[int | str, dict[str, Any]] = {
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 }
-OWN_PARAMETERS = frozenset(("q", "sort", "fields", "limit", "cursor", "count"))
+MAX_FILTERS = 20
 
 
 @router.get("", summary="List and search customers", response_model=CustomerPage)
@@ -52,9 +53,15 @@ async def list_customers(
 ) -> Response:
     """Newest first unless sorted otherwise. Any field is also a filter: `source=Facebook`,
     `birthday__from=1990-01-01`, `attributes.han_muc__to=5000000`; an empty value finds what has none."""
-    filters = tuple((key, value) for key, value in request.query_params.multi_items() if key not in OWN_PARAMETERS)
+    filters = tuple(
+        (key, value) for key, value in request.query_params.multi_items() if key not in queries.OWN_PARAMETERS
+    )
     members = queries.members((fields or "").split(","))
-    ask = Ask(q, filters[:20], None, sort, members, limit, cursor, count)
+    if len(filters) > MAX_FILTERS:
+        raise invalid(
+            "filters", "too_many", f"Tối đa {MAX_FILTERS} điều kiện lọc", f"No more than {MAX_FILTERS} filters"
+        )
+    ask = Ask(q, filters, None, sort, members, limit, cursor, count)
     plain = not filters and sort.lstrip("-") == "created_at"
     known = None if plain else await registry.load_reading(work.reader, work.db, actor.tenant_id)
     return _json(await queries.list_json(work.reader, actor, known, ask, work.resources.settings.secret))
@@ -64,7 +71,7 @@ async def list_customers(
 async def create_customer(actor: CanCreate, session: Session, body: CustomerIn) -> Response:
     """Refuses a phone that another customer has: `phone_taken`, “Số điện thoại đã tồn tại”."""
     customer_id = await service.create(session, actor, body.model_dump(exclude_unset=True))
-    return await _one(await driver(session), actor, customer_id, status=201)
+    return await _one(await driver(session), actor, customer_id, status=201, written=True)
 
 
 @router.get("/lookup", summary="Look up customers of all owners")
@@ -74,8 +81,8 @@ async def lookup_customers(
     q: Annotated[str, Query(max_length=200, description="Phone, code, name, e-mail or tax code.")] = "",
 ) -> LookupOut:
     """For whoever answers a call: at most 20 customers of the whole workspace, each with no more than its code, name,
-    owner and business addresses where the caller may not see it. Says when a phone is a contact's, and what to add
-    when nobody is found."""
+    owner and business addresses where the caller may not see it. Says when a phone is a contact's, of others' customers
+    where the whole phone was asked for, and what to add when nobody is found."""
     return await look_up(work.reader, actor, q)
 
 
@@ -89,9 +96,10 @@ async def get_customer(actor: CanRead, work: CurrentWork, customer_id: UUID) -> 
 async def update_customer(
     actor: CanEdit, session: Session, customer_id: UUID, version: IfMatch, body: CustomerPatch
 ) -> Response:
-    """What is absent stays, null clears."""
+    """What is absent stays, null clears. The answer is the customer as it is now, also where the change gave it to
+    somebody whose customers the caller does not see."""
     await service.update_one(session, actor, customer_id, body.model_dump(exclude_unset=True), version=version)
-    return await _one(await driver(session), actor, customer_id)
+    return await _one(await driver(session), actor, customer_id, written=True)
 
 
 @router.delete("/{customer_id}", summary="Delete a customer", status_code=204)
@@ -116,8 +124,10 @@ async def list_customer_events(
     )
 
 
-async def _one(raw: asyncpg.Connection, actor: Actor, customer_id: UUID, status: int = 200) -> Response:
-    body, version = await queries.get_json(raw, actor, customer_id)
+async def _one(
+    raw: asyncpg.Connection, actor: Actor, customer_id: UUID, status: int = 200, *, written: bool = False
+) -> Response:
+    body, version = await queries.get_json(raw, actor, customer_id, written=written)
     headers = {"ETag": f'"{version}"'}
     if status == 201:
         headers["Location"] = f"/api/v1/customers/{customer_id}"

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.core.masking import Phone, PhoneTyped, WithPhonesByField, WithPhonesByName
+
 Value = str | int | float | bool | list[str] | None
 AttributeValues = Annotated[dict[str, Value], Field(max_length=200, description="The workspace's own fields by key.")]
 Typed = str | None
@@ -92,8 +94,8 @@ class CustomerOut(BaseModel):
     id: UUID
     code: str
     name: str
-    phone: Annotated[str | None, Field(description="E.164", examples=["+84912345678"])]
-    phone_typed: Annotated[str | None, Field(description="As it was typed, where that differs.")]
+    phone: Annotated[Phone | None, Field(description="E.164", examples=["+84912345678"])]
+    phone_typed: Annotated[PhoneTyped, Field(description="As it was typed, where that differs.")]
     email: str | None
     birthday: date | None
     province: str | None
@@ -119,7 +121,7 @@ class CustomerOut(BaseModel):
     stars: Annotated[int, Field(ge=0, le=5, description="By the workspace's thresholds.")]
     attributes: dict[str, Value]
     kind: Annotated[str, Field(description="lead, individual or company", examples=["individual"])]
-    fax: str | None
+    fax: Phone | None
     registered_address: str | None
     office_address: str | None
     country: str | None
@@ -158,7 +160,7 @@ class TrashOut(BaseModel):
     id: UUID
     code: str
     name: str
-    phone: str | None
+    phone: Phone | None
     email: str | None
     owner_id: UUID | None
     owner_name: str | None
@@ -191,8 +193,8 @@ class EventOut(BaseModel):
     actor_id: UUID | None
     actor_name: str
     batch_id: UUID | None
-    changes: dict[str, list[Any]]
-    data: dict[str, Any]
+    changes: WithPhonesByField
+    data: WithPhonesByName
 
 
 class EventPage(BaseModel):

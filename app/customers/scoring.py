@@ -22,7 +22,7 @@ from app.core.events import record, request_id
 from app.customers import configuring
 from app.customers.config_schemas import ScoreEntryOut, ScoreOut, ScoreRulesOut
 from app.customers.models import Classification, ScoreRule
-from app.customers.visibility import visible
+from app.customers.visibility import of_one
 from app.filters.search import Sql
 
 __all__ = [
@@ -156,7 +156,9 @@ async def rescore_later(session: AsyncSession, actor: Actor, *, scope: str = "al
     """Starts the job that a changed rule needs; of a group's points, a type's points, or of everybody."""
     assert scope in SCOPES
     args = {"scope": scope, "of": str(of or NOBODY)}
-    return await jobs.enqueue(session, actor, RESCORE, queue="bulk", args=args, subject_id=of, lane=RESCORE)
+    return await jobs.enqueue(
+        session, actor, RESCORE, queue="bulk", args=args, subject_id=of, lane=RESCORE, stoppable=False
+    )
 
 
 async def part_of_scope(session: AsyncSession, args: Mapping[str, str], after: UUID, limit: int) -> list[UUID]:
@@ -212,8 +214,8 @@ async def ledger(session: AsyncSession, actor: Actor, customer_id: UUID) -> Scor
         NotFound: there is no such customer for this caller.
     """
     raw, sql = await driver(session), Sql(actor.tenant_id)
-    where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
-    row = await raw.fetchrow(f"SELECT c.score, c.stars FROM crm.customer c WHERE {where}", *sql.args)
+    statement = f"SELECT c.score, c.stars FROM crm.customer c WHERE {of_one(sql, actor, customer_id)}"
+    row = await raw.fetchrow(statement, *sql.args)
     if row is None:
         raise NotFound()
     entries = await raw.fetch(LEDGER, actor.tenant_id, customer_id)

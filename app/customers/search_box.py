@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from app.core.db import escape_like
 from app.core.vietnam import phone
 from app.core.vietnam import text as vn
+from app.filters.folding import lexeme
 from app.filters.search import Sql
 
 CODE = re.compile(r"[A-Za-z]{1,10}[0-9][A-Za-z0-9._/-]{0,40}")
@@ -19,17 +20,22 @@ TONES = dict(
 )
 
 
-def search_box(sql: Sql, q: str, words: Sequence[str]) -> tuple[str, str]:
+def search_box(sql: Sql, q: str, words: Sequence[str], *, partly: bool) -> tuple[str, str]:
     """What was typed as a predicate on customers or as one on their words: a phone in any spelling or its last
-    digits, else words, the last one by its beginning."""
+    digits, else words, the last one by its beginning.
+
+    Phones are found `partly`, by their last or first digits, only for who may see them: for others these find nobody,
+    or digit by digit they would give the number away. A whole number is found for everybody.
+    """
     whole = vn.fold(q)
-    match = " & ".join(
-        [*(_lexeme(word) for word in words[:-1][:20]), *(_lexeme(word, prefix=True) for word in words[-1:])]
-    )
+    if not whole:
+        # Nothing but characters that nobody sees.
+        return "false", ""
+    match = " & ".join([*map(lexeme, words[:-1][:20]), *(lexeme(word, prefix=True) for word in words[-1:])])
     if " " not in whole and words != [whole]:
         # An e-mail address or a tax code is one word in the index, though it holds several.
-        match = f"{_lexeme(whole, prefix=True)} | {match}" if match else _lexeme(whole, prefix=True)
-    parts = [*_by_phone(sql, q), *_by_code(sql, q)]
+        match = f"{lexeme(whole, prefix=True)} | {match}" if match else lexeme(whole, prefix=True)
+    parts = [*_by_phone(sql, q, partly), *_by_code(sql, q)]
     if not parts:
         return ("", f"s.words @@ {sql.arg(match)}::text::tsquery") if match else ("false", "")
     if match:
@@ -47,17 +53,17 @@ def as_written(sql: Sql, q: str) -> str:
     return " AND ".join(f"lower(c.name) ~ {sql.arg(_spelling(word))}" for word in words) or "true"
 
 
-def _by_phone(sql: Sql, q: str) -> list[str]:
-    """A phone in any spelling, its last digits or its first."""
+def _by_phone(sql: Sql, q: str, partly: bool) -> list[str]:
+    """A phone in any spelling, and `partly` its last digits or its first."""
     forms = phone.search_forms(q)
     if forms is None:
         return []
     parts = []
     if forms.e164:
         parts += _by_tail(f"= {sql.arg(phone.national(forms.e164)[::-1])}")
-    if forms.tail:
+    if forms.tail and partly:
         parts += _by_tail(f"LIKE {sql.arg(escape_like(forms.tail[::-1]) + '%')}")
-    if forms.prefix:
+    if forms.prefix and partly:
         after = forms.prefix[:-1] + chr(ord(forms.prefix[-1]) + 1)
         parts.append(
             "SELECT p.id FROM crm.customer p WHERE p.tenant_id = $1 AND p.deleted_at IS NULL "
@@ -80,11 +86,6 @@ def _by_tail(comparison: str) -> list[str]:
         f"SELECT s.id FROM crm.customer_search s WHERE s.tenant_id = $1 AND s.phone_tail {comparison}",
         f"SELECT p.customer_id FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.tail {comparison}",
     ]
-
-
-def _lexeme(word: str, *, prefix: bool = False) -> str:
-    quoted = "'" + word[:200].replace("\\", "\\\\").replace("'", "''") + "'"
-    return quoted + (":*" if prefix else "")
 
 
 def _spelling(word: str) -> str:

@@ -12,7 +12,7 @@ from app.customers import queries, registry, selection
 from app.customers.config_schemas import Labels
 from app.customers.entity import CAP
 from app.customers.facets import facets
-from app.customers.filterable import CustomerFields
+from app.customers.filterable import CustomerFields, sentence
 from app.customers.queries import Ask
 from app.customers.search_schemas import (
     CountIn,
@@ -29,15 +29,14 @@ from app.customers.search_schemas import (
 from app.customers.selection import Selection
 from app.filters.dates import RELATIVE
 from app.filters.fields import Filterable, Related
-from app.filters.operators import OPERATORS
-from app.filters.tree import describe, parse
+from app.filters.operators import operators_of
+from app.filters.tree import parse
 from app.identity.access import Requires
 
 CanRead = Annotated[Actor, Depends(Requires("customers.view", reading=True))]
 
 router = APIRouter(tags=["filters"], route_class=Route)
 MAX_CHOICES = 500
-EVERYBODY = "Tất cả khách hàng"
 
 
 @router.post("/customers/search", summary="Search customers by a filter", response_model=SearchPage)
@@ -87,21 +86,20 @@ async def validate_filter(actor: CanRead, work: CurrentWork, body: FilterIn) -> 
     known = await registry.load_reading(work.reader, work.db, actor.tenant_id)
     node = parse(body.filter)
     counted = await selection.count(work.reader, actor, known, Selection(filter=body.filter), cap=CAP)
-    sentence = describe(node, CustomerFields(known, actor), everybody=EVERYBODY)
-    return Validated(count=counted, capped=counted == CAP, sentence=sentence)
+    said = sentence(node, CustomerFields(known, actor))
+    return Validated(count=counted, capped=counted == CAP, sentence=said)
 
 
 def _field(field: Filterable) -> FilterField:
-    choices = None
-    if field.choices is not None:
-        choices = [FilterChoice(value=one.value, label=one.label) for one in field.choices[:MAX_CHOICES]]
+    shown = None if field.choices is None else field.choices[:MAX_CHOICES]
     return FilterField(
         key=field.key,
         label=field.label,
         labels=Labels(vi=field.vi, en=field.en),
         kind=field.kind,
-        operators=list(OPERATORS[field.kind]),
-        choices=choices,
+        operators=list(operators_of(field)),
+        choices=None if shown is None else [FilterChoice(value=one.value, label=one.label) for one in shown],
+        more_choices=len(field.choices or ()) > MAX_CHOICES,
         is_attribute=field.key.startswith("attributes."),
     )
 

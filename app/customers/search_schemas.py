@@ -93,6 +93,7 @@ class FilterField(BaseModel):
     kind: Annotated[str, Field(description="What decides the operators.", examples=["choice"])]
     operators: Annotated[list[str], Field(examples=[["eq", "ne", "in", "is_empty"]])]
     choices: Annotated[list[FilterChoice] | None, Field(description="null where any value of the kind will do.")]
+    more_choices: Annotated[bool, Field(description="Whether there are others than those, the first 500.")]
     is_attribute: bool
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from app.core.actor import Actor
 from app.core.errors import invalid
+from app.core.masking import sees_phones
 from app.core.schemas import Strict, example
 from app.core.vietnam import text as vn
 from app.customers.entity import CUSTOMERS
@@ -20,8 +21,8 @@ from app.filters.tree import parse
 
 __all__ = ["MAX_IDS", "Selection", "Tree", "count", "where"]
 
-MAX_IDS = 100_000
-LIVE = "c.deleted_at IS NULL"
+# As many as a request of a megabyte can hold.
+MAX_IDS = 20_000
 IN_TRASH = "c.deleted_at IS NOT NULL AND c.deleted_reason IS DISTINCT FROM 'merge'"
 
 # Any JSON value: what is wrong in it is said with the path of the wrong node, which no schema could name so well.
@@ -57,20 +58,23 @@ def where(sql: Sql, registry: Registry, actor: Actor, selection: Selection, *, d
     """
     if selection.ids is not None and (selection.filter or selection.q):
         raise invalid(
-            "ids", "selection_ambiguous", "Chỉ chọn theo ids hoặc theo bộ lọc", "Select by ids or by filter, not both"
+            "ids",
+            "selection_ambiguous",
+            "Chỉ chọn theo danh sách đã chọn hoặc theo bộ lọc",
+            "Select by ids or by filter, not both",
         )
-    fields, root, match = CustomerFields(registry, actor), [IN_TRASH if deleted else LIVE], ""
-    named, tested = conditions(sql, fields, parse(selection.filter))
-    if not deleted:
-        root = named
+    live, tested = conditions(sql, CustomerFields(registry, actor), parse(selection.filter))
+    root, match = [IN_TRASH] if deleted else live, ""
     if selection.ids is not None:
         root.append(f"c.id = ANY({sql.arg(list(selection.ids))}::uuid[])")
     q = (selection.q or "").strip()
     if q:
-        found, match = search_box(sql, q, vn.words(q))
+        found, match = search_box(sql, q, vn.words(q), partly=sees_phones(actor))
         root += [found] if found else []
     if selection.exclude:
-        root.append(f"c.id <> ALL({sql.arg(list(selection.exclude))}::uuid[])")
+        # An anti join: a list in a prepared statement's argument would be compared with each customer, one by one.
+        left_out = f"SELECT FROM unnest({sql.arg(list(selection.exclude))}::uuid[]) AS out (id) WHERE out.id = c.id"
+        root.append(f"NOT EXISTS ({left_out})")
     return Wanted(visible(sql, actor), root, match, tested)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import delete, insert, literal, select, text, update
+from sqlalchemy import delete, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,17 +15,18 @@ from app.core import counters
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import driver, on_conflict
-from app.core.errors import AppError, Conflict, NotFound, Stale
+from app.core.errors import AppError, NotFound, Stale
 from app.core.events import COLUMNS as EVENT_COLUMNS
 from app.core.events import record
 from app.core.events import values as values_of_event
-from app.customers import duplicate_keys, phones, referrers, scoring, stages, tags
+from app.customers import classifications, duplicate_keys, memberships, phones, referrers, scoring, stages, tags
 from app.customers import registry as registries
 from app.customers.errors import PhoneTaken, ValueTaken
-from app.customers.models import Customer, GroupMember, UniqueValue
-from app.customers.registry import Group, Registry
-from app.customers.values import Values, check, phone_tail, search_words
-from app.customers.visibility import visible
+from app.customers.models import Customer, UniqueValue
+from app.customers.registry import Registry
+from app.customers.values import Values, check
+from app.customers.visibility import of_one, visible
+from app.customers.words import phone_tail, search_words
 from app.filters.search import Sql
 
 __all__ = ["create", "delete_one", "load_for_change", "update_one", "write_search"]
@@ -40,6 +41,8 @@ async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) 
     registry = await tags.make_missing(session, actor, await registries.load(session), given)
     values = check(registry, await referrers.resolved(session, actor, given), creating=True)
     customer_id, moment = new_id(), now()
+    if values.columns.get("phone"):
+        await phones.lock(session, [values.columns["phone"]])
     columns = {
         "owner_id": actor.id if actor.kind == "user" else None, "kind": "individual", **_defaults(registry),
         **values.columns,
@@ -54,11 +57,13 @@ async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) 
         "tag_nos": sorted(tag.no for tag in values.tags or []),
     }  # fmt: skip
     shown = {key: (None, value) for key, value in values.shown.items() if value is not None}
+    await classifications.hold(session, columns)
     if not await _insert(raw, row, values_of_event(actor, "customer.created", customer_id, changes=shown)):
         raise await _refusal_of_phone(session, actor, columns["phone"])
-    await _join(session, customer_id, values.groups or [])
+    if values.groups:
+        await memberships.replace(session, customer_id, memberships.GROUPS, [group.id for group in values.groups])
     if values.tags:
-        await tags.replace(session, customer_id, [tag.id for tag in values.tags])
+        await memberships.replace(session, customer_id, memberships.TAGS, [tag.id for tag in values.tags])
     await _claim_unique(session, registry, customer_id, values)
     await duplicate_keys.claim(session, actor, registry.duplicate_keys, customer_id, shown)
     if any(group.points for group in values.groups or ()):
@@ -67,9 +72,16 @@ async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) 
 
 
 async def update_one(
-    session: AsyncSession, actor: Actor, customer_id: UUID, given: Mapping[str, Any], *, version: int
+    session: AsyncSession,
+    actor: Actor,
+    customer_id: UUID,
+    given: Mapping[str, Any],
+    *,
+    version: int,
+    told: tuple[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Changes a customer that still has `version`. Values that are the same as before make no event.
+    """Changes a customer that still has `version`. Values that are the same as before make no event; `told` are the
+    event's kind and facts, where it is more than a change of fields.
 
     Raises:
         NotFound, Stale, Invalid, PhoneTaken, ValueTaken
@@ -81,6 +93,7 @@ async def update_one(
     if not changes:
         return
     columns = dict(values.columns)
+    await classifications.hold(session, columns)
     if values.attributes:
         columns["attributes"] = _without_none({**before["attributes"], **values.attributes})
     if values.groups is not None:
@@ -88,10 +101,12 @@ async def update_one(
     if values.tags is not None:
         columns["tag_nos"] = sorted(tag.no for tag in values.tags)
     with on_conflict({"customer_phone_uq": PhoneTaken}):
-        if "phone" in changes and columns.get("phone"):
-            await _refuse_taken_phone(session, actor, customer_id, columns["phone"])
-            if columns.get("kind", before["kind"]) != "lead":
-                await phones.refuse_held(session, actor, [columns["phone"]], customer_id)
+        phone, kind = columns.get("phone", before["phone"]), columns.get("kind", before["kind"])
+        if phone and ("phone" in changes or before["kind"] == "lead" != kind):
+            await phones.lock(session, [phone])
+            await _refuse_taken_phone(session, actor, customer_id, phone)
+            if kind != "lead":
+                await phones.refuse_held(session, actor, [phone], customer_id)
         await session.execute(
             update(Customer)
             .where(Customer.id == customer_id)
@@ -100,16 +115,14 @@ async def update_one(
     if values.touches_search:
         await write_search(session, customer_id, {**before, **columns})
     if values.groups is not None:
-        await session.execute(
-            delete(GroupMember).where(GroupMember.tenant_id == actor.tenant_id, GroupMember.customer_id == customer_id)
-        )
-        await _join(session, customer_id, values.groups)
+        await memberships.replace(session, customer_id, memberships.GROUPS, [group.id for group in values.groups])
     if values.tags is not None:
-        await tags.replace(session, customer_id, [tag.id for tag in values.tags])
+        await memberships.replace(session, customer_id, memberships.TAGS, [tag.id for tag in values.tags])
     await _claim_unique(session, registry, customer_id, values)
     await duplicate_keys.claim(session, actor, registry.duplicate_keys, customer_id, changes)
-    await record(session, actor, stages.told_as(registry.categories, changes), customer_id, changes=changes)
-    if "groups" in changes or changes.get("tier", (None, ""))[1] is None:
+    event, data = told or (stages.told_as(registry.categories, changes), None)
+    await record(session, actor, event, customer_id, changes=changes, data=data)
+    if "groups" in changes or ("tier" in changes and changes["tier"][1] is None):
         await scoring.recompute(session, actor, [customer_id])
 
 
@@ -142,8 +155,8 @@ async def load_for_change(session: AsyncSession, actor: Actor, customer_id: UUID
     """
     raw = await driver(session)
     sql = Sql(actor.tenant_id)
-    where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
-    row = await raw.fetchrow(f"SELECT * FROM crm.customer c WHERE {where} FOR UPDATE", *sql.args)
+    statement = f"SELECT * FROM crm.customer c WHERE {of_one(sql, actor, customer_id)} FOR UPDATE"
+    row = await raw.fetchrow(statement, *sql.args)
     if row is None:
         raise NotFound()
     if row["version"] != version:
@@ -172,7 +185,7 @@ async def write_search(session: AsyncSession, customer_id: UUID, columns: Mappin
 
 
 async def phone_taken(session: AsyncSession, actor: Actor, phone: str) -> PhoneTaken:
-    """The refusal, with the other customer's id and name as far as the caller may see that customer."""
+    """The refusal, with the other customer's id and its owner's as far as the caller may see that customer."""
     raw = await driver(session)
     sql = Sql(actor.tenant_id)
     where = f"c.tenant_id = $1 AND c.phone = {sql.arg(phone)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
@@ -189,7 +202,9 @@ def changed(registry: Registry, before: Mapping[str, Any], values: Values) -> di
     for key, after in values.shown.items():
         was = shown_value(registry, before, key)
         # Groups and tags have no order: naming the same ones otherwise changes nothing.
-        if (sorted(was or ()) != sorted(after or ())) if key in ("groups", "tags") else was != after:
+        differs = (sorted(was or ()) != sorted(after or ())) if key in ("groups", "tags") else was != after
+        # To choose the tier that a rule gave is a change too: it is kept against the rules from now on (D018).
+        if differs or (key == "tier" and before["tier_fixed"] != values.columns["tier_fixed"]):
             changes[key] = (was, after)
     return changes
 
@@ -260,18 +275,6 @@ async def _refuse_taken_phone(session: AsyncSession, actor: Actor, customer_id: 
     )
     if taken:
         raise await phone_taken(session, actor, phone)
-
-
-async def _join(session: AsyncSession, customer_id: UUID, groups: list[Group]) -> None:
-    if groups:
-        tenant_id, moment = session.info["tenant_id"], now()
-        rows = [
-            {"tenant_id": tenant_id, "group_id": group.id, "customer_id": customer_id, "added_at": moment}
-            for group in groups
-        ]
-        # A group may be deleted in the very moment that a customer joins it.
-        with on_conflict({"group_member_group_fk": Conflict}):
-            await session.execute(insert(GroupMember), rows)
 
 
 async def _claim_unique(session: AsyncSession, registry: Registry, customer_id: UUID, values: Values) -> None:

@@ -19,6 +19,7 @@ from app.core.errors import NotFound, invalid
 from app.core.events import request_id
 from app.core.fields import BadValue
 from app.core.i18n import language
+from app.customers import facts
 from app.customers import registry as registries
 from app.customers.config_schemas import Category, StageCount, StageOut, StagesOut
 from app.customers.models import Classification
@@ -99,9 +100,7 @@ async def move_one(session: AsyncSession, actor: Actor, customer_id: UUID, relat
         NotFound: there is no such customer for this caller.
         Invalid: there is no such relationship that can be chosen.
     """
-    raw, sql = await driver(session), Sql(actor.tenant_id)
-    where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
-    if not await raw.fetchval(f"SELECT 1 FROM crm.customer c WHERE {where} FOR UPDATE", *sql.args):
+    if not await facts.hold(session, actor, customer_id):
         raise NotFound()
     registry = await registries.load(session)
     try:
@@ -111,6 +110,7 @@ async def move_one(session: AsyncSession, actor: Actor, customer_id: UUID, relat
     if name is None:
         raise invalid("relationship", "required", "Mối quan hệ là bắt buộc", "Relationship is required")
     kind = told_as(registry.categories, {"relationship": (None, name)})
+    raw = await driver(session)
     await _move(raw, actor, [customer_id], registry.ids["relationship"][name], name, ANYBODY, kind, {})
 
 
@@ -154,7 +154,7 @@ async def count(raw: asyncpg.Connection, actor: Actor) -> StagesOut:
         if row["category"] in sizes:
             sizes[row["category"]] += counted.get(row["id"], 0)
     total = sum(counted.values())
-    spoken = language.get() == "en"
+    spoken = 1 if language.get() == "en" else 0
     stages = [StageOut(key=key, label=COUNTED[key][spoken], count=size) for key, size in sizes.items()]
     stages.append(StageOut(key="other", label=OTHER[spoken], count=total - sum(sizes.values())))
     named = [StageCount(**dict(row), count=counted.get(row["id"], 0)) for row in values]
@@ -162,8 +162,10 @@ async def count(raw: asyncpg.Connection, actor: Actor) -> StagesOut:
 
 
 def told_as(categories: Mapping[str, str], changes: Mapping[str, tuple[Any, Any]]) -> str:
-    """The kind of the event that tells of a change: the outcome that a new relationship means, a classification, or an
-    edit."""
+    """The kind of the event that tells of a change: the outcome that a new relationship means, a classification, a sale
+    who takes care from now on (A071), or an edit."""
+    if set(changes) == {"owner"}:
+        return "customer.assigned"
     if set(changes) == {"relationship"}:
         return OUTCOMES.get(categories.get(changes["relationship"][1] or "", ""), "customer.classified")
     return "customer.classified" if CLASSIFYING.issuperset(changes) else "customer.updated"

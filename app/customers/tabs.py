@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -104,14 +105,17 @@ async def choose(
     if (row.version if row else 1) != version:
         raise Stale()
     before: Any = row.tabs if row else None
-    if row is None:
-        row = CustomerTabs(tenant_id=actor.tenant_id, id=row_id, version=1, created_at=moment, updated_at=moment)
-        session.add(row)
-    if before != list(tabs):
-        row.tabs, row.version, row.updated_at = list(tabs), version + 1, moment
-        await session.flush()
+    chosen = list(tabs)
+    if before != chosen:
+        values = {"tabs": chosen, "version": version + 1, "updated_at": moment}
+        if row is None:
+            first = upsert(CustomerTabs).values(tenant_id=actor.tenant_id, id=row_id, created_at=moment, **values)
+            if await session.scalar(first.on_conflict_do_nothing().returning(CustomerTabs.id)) is None:
+                raise Stale()
+        else:
+            await session.execute(update(CustomerTabs).where(CustomerTabs.id == row_id).values(**values))
         whose = "user" if user_id else "workspace"
-        await record(session, actor, f"{whose}.tabs_changed", row_id, changes={"tabs": (before, row.tabs)})
+        await record(session, actor, f"{whose}.tabs_changed", row_id, changes={"tabs": (before, chosen)})
     return await read(session, actor.tenant_id, user_id)
 
 

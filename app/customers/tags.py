@@ -12,7 +12,7 @@ from app.core import counters, jobs
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import on_conflict, tenant_of
-from app.core.errors import Conflict, NotFound
+from app.core.errors import NotFound
 from app.core.events import record
 from app.core.paging import Pager
 from app.core.vietnam import text as vn
@@ -24,7 +24,7 @@ from app.customers.errors import NameTaken
 from app.customers.models import Customer, Tag, TagMember
 from app.customers.registry import Registry
 
-__all__ = ["COLORS", "FORGET", "create", "delete", "forget", "get", "make_missing", "page", "replace", "update"]
+__all__ = ["COLORS", "FORGET", "create", "delete", "forget", "get", "make_missing", "page", "update"]
 
 FORGET = "customers.forget_tag"
 AT_ONCE = 5_000
@@ -80,12 +80,8 @@ async def make_missing(session: AsyncSession, actor: Actor, registry: Registry, 
     For a caller who may not create tags nothing happens here: the form's own check then refuses the name.
     """
     names = [vn.clean(name) for name in given.get("tags") or () if isinstance(name, str)]
-    known = registry.fields["tags"].choice_keys
-    missing = {
-        name_key(name): name
-        for name in names
-        if 0 < len(name) <= MAX_NAME and name.casefold() not in known and vn.fold(name) not in known
-    }
+    known = registry.fields["tags"]
+    missing = {name_key(name): name for name in names if 0 < len(name) <= MAX_NAME and known.chosen(name) is None}
     if not missing or not actor.may("tags.create"):
         return registry
     await configuring.lock(session)
@@ -123,7 +119,9 @@ async def delete(session: AsyncSession, actor: Actor, tag_id: UUID, *, version: 
         .where(TagMember.tenant_id == actor.tenant_id, TagMember.tag_id == tag_id)
     )
     if size and size > AT_ONCE:
-        await jobs.enqueue(session, actor, FORGET, queue="bulk", args={"no": row.no}, subject_id=tag_id)
+        await jobs.enqueue(
+            session, actor, FORGET, queue="bulk", args={"no": row.no}, subject_id=tag_id, stoppable=False
+        )
     elif size:
         await session.execute(
             text("""
@@ -136,32 +134,6 @@ async def delete(session: AsyncSession, actor: Actor, tag_id: UUID, *, version: 
     await session.delete(row)
     await session.flush()
     await record(session, actor, "tag.deleted", tag_id, data={"name": row.name, "size": size})
-
-
-async def replace(session: AsyncSession, customer_id: UUID, tag_ids: Sequence[UUID]) -> None:
-    """Lets a customer have exactly these tags; the numbers in its record are the caller's to write.
-
-    Raises:
-        Conflict: one of them is deleted in this very moment.
-    """
-    given = {"tenant_id": tenant_of(session), "customer_id": customer_id, "tags": list(tag_ids)}
-    await session.execute(
-        text("""
-        DELETE FROM crm.tag_member m
-        WHERE m.tenant_id = :tenant_id AND m.customer_id = :customer_id AND m.tag_id <> ALL(CAST(:tags AS uuid[]))
-        """),
-        given,
-    )
-    with on_conflict({"tag_member_tag_fk": Conflict}):
-        await session.execute(
-            text("""
-            INSERT INTO crm.tag_member (tenant_id, tag_id, customer_id, added_at)
-            SELECT :tenant_id, tag_id, :customer_id, CAST(:moment AS timestamptz)
-            FROM unnest(CAST(:tags AS uuid[])) AS tag_id
-            ON CONFLICT (tenant_id, tag_id, customer_id) DO NOTHING
-            """),
-            {**given, "moment": now()},
-        )
 
 
 async def forget(session: AsyncSession, no: int, after: UUID, last: UUID) -> None:

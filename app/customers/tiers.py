@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.errors import invalid
-from app.customers import classifications, scoring
+from app.customers import classifications, configuring, scoring
 from app.customers.models import Classification
 
 __all__ = ["create", "delete", "update"]
@@ -41,7 +41,8 @@ async def update(
         NotFound, Stale, NameTaken
         Invalid: automatic, and without a condition.
     """
-    before = await classifications.get(session, "tier", tier_id)
+    await configuring.lock(session)
+    before = await configuring.locked(session, Classification, tier_id, version, Classification.kind == "tier")
     was = {name: getattr(before, name) for name in RULES}
     _check(given.get("automatic", before.automatic), given.get("conditions", before.conditions))
     row = await classifications.update(session, actor, "tier", tier_id, given, version=version)

@@ -13,7 +13,7 @@ from app.core.events import Event
 from app.core.i18n import language
 from app.core.paging import Pager
 from app.customers.schemas import EventOut, EventPage
-from app.customers.visibility import visible
+from app.customers.visibility import of_one
 from app.filters.search import Sql
 
 # FEATURES A071: exactly these eleven.
@@ -31,13 +31,10 @@ INTERACTIONS: Final[dict[str, tuple[str, str]]] = {
     "classified": ("Phân loại", "Classified"),
 }
 TYPES = tuple(INTERACTIONS)
-# Event kinds by the interaction they are told as; a new domain adds its kinds here.
+EDITED: Final = "edited"
+# Event kinds by the interaction they are told as, unless that is a plain edit; a new domain adds its kinds here.
 KINDS: Final[dict[str, str]] = {
     "customer.created": "created",
-    "customer.updated": "edited",
-    "customer.deleted": "edited",
-    "customer.restored": "edited",
-    "customer.reverted": "edited",
     "customer.classified": "classified",
     "customer.assigned": "assigned",
     "customer.potential": "potential",
@@ -72,7 +69,10 @@ async def page(
     subjects = await _with_merged(session, actor, customer_id)
     query = select(Event).where(Event.subject_id.in_(subjects)).order_by(Event.id.desc()).limit(limit + 1)
     if kind is not None:
-        query = query.where(Event.kind.in_([event for event, told in KINDS.items() if told == kind]))
+        if kind == EDITED:
+            query = query.where(Event.kind.not_in(list(KINDS)))
+        else:
+            query = query.where(Event.kind.in_([event for event, told in KINDS.items() if told == kind]))
     if position:
         query = query.where(Event.id < UUID(position[0]))
     rows = list(await session.scalars(query))
@@ -83,7 +83,7 @@ async def page(
 
 def interaction_of(kind: str) -> str:
     """The interaction type that an event kind is told as; a change that has none of its own is an edit."""
-    return KINDS.get(kind, "edited")
+    return KINDS.get(kind, EDITED)
 
 
 async def _with_merged(session: AsyncSession, actor: Actor, customer_id: UUID) -> list[UUID]:
@@ -102,8 +102,8 @@ async def _with_merged(session: AsyncSession, actor: Actor, customer_id: UUID) -
 
 async def _require_visible(session: AsyncSession, actor: Actor, customer_id: UUID) -> None:
     sql = Sql(actor.tenant_id)
-    where = f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
-    if not await (await driver(session)).fetchval(f"SELECT 1 FROM crm.customer c WHERE {where}", *sql.args):
+    statement = f"SELECT 1 FROM crm.customer c WHERE {of_one(sql, actor, customer_id)}"
+    if not await (await driver(session)).fetchval(statement, *sql.args):
         raise NotFound()
 
 

@@ -8,16 +8,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import jobs
 from app.core.actor import Actor
-from app.core.clock import now
 from app.core.db import driver
-from app.core.errors import Conflict, NotFound, Stale, invalid
+from app.core.errors import AppError, Conflict, NotFound, Stale, invalid
+from app.core.masking import sees_phones
 from app.core.paging import Pager
 from app.core.vietnam import text as vn
+from app.customers import phones
 from app.customers import registry as registries
 from app.customers.changing import change_many, restoration
+from app.customers.claims import POINTS
 from app.customers.entity import CAP, CUSTOMERS
 from app.customers.errors import PhoneTaken, ValueTaken
-from app.customers.purging import WARNING, purge_many
+from app.customers.purging import WARNING, old, purge_many
 from app.customers.schemas import TrashOut, TrashPage
 from app.customers.search_box import search_box
 from app.customers.service import phone_taken
@@ -60,11 +62,12 @@ class NotInTrash(Conflict):
 
 
 class Merged(Conflict):
-    """The customer was merged into another; taking the merge back is the only way to it."""
+    """The customer was merged into another, and taking the merge back is the only way to it; or it was a lead that
+    became a contact of another."""
 
     code = "customer_merged"
-    vi = "Khách hàng đã được gộp vào khách hàng khác; hãy hoàn tác lần gộp đó"
-    en = "The customer was merged into another one; undo that merge instead"
+    vi = "Khách hàng đã được gộp hoặc gắn vào khách hàng khác; nếu là gộp, hãy hoàn tác lần gộp đó"
+    en = "The customer was merged into another one or attached to it; if merged, undo that merge instead"
 
 
 async def page(
@@ -94,12 +97,14 @@ async def restore_one(session: AsyncSession, actor: Actor, customer_id: UUID) ->
 
     Raises:
         NotFound, NotInTrash, Merged
-        PhoneTaken, ValueTaken: somebody else has them by now.
+        PhoneTaken, PhoneInContact, ValueTaken: somebody else has them by now.
     """
     row = await _locked(session, actor, customer_id)
     outcome = await change_many(session, actor, None, [customer_id], restoration(), keep=False)
+    if "merged" in outcome.refused:
+        raise Merged()
     if "phone_taken" in outcome.refused:
-        raise await phone_taken(session, actor, row["phone"])
+        raise await _phone_taken(session, actor, row)
     if "value_taken" in outcome.refused:
         raise await _value_taken(session, customer_id)
     if not outcome.changed:
@@ -132,18 +137,12 @@ def confirmed(given: object, field: str) -> None:
 
 
 async def schedule_purge(session: AsyncSession, actor: Actor, days: int) -> UUID | None:
-    """Enqueues the purge of what is too old, if there is any; `days` 0 keeps everything."""
+    """Enqueues the purge of who has been there for too long, if there is anybody; `days` 0 keeps everybody."""
     if days == 0:
         return None
-    raw = await driver(session)
-    oldest = await raw.fetchval(
-        "SELECT min(c.deleted_at) FROM crm.customer c WHERE c.tenant_id = $1 AND c.deleted_at IS NOT NULL "
-        "AND c.deleted_reason IS DISTINCT FROM 'merge'",
-        actor.tenant_id,
-    )
-    if oldest is None or (now() - oldest).days < days:
+    if not await old(session, days=days, limit=1):
         return None
-    return await jobs.enqueue(session, actor, PURGE_OLD, queue="bulk", dedupe_key="trash", lane=LANE)
+    return await jobs.enqueue(session, actor, PURGE_OLD, queue="bulk", dedupe_key="trash", lane=LANE, stoppable=False)
 
 
 def _wanted(actor: Actor, q: str | None, position: list[str] | None) -> tuple[Sql, Wanted]:
@@ -154,7 +153,7 @@ def _wanted(actor: Actor, q: str | None, position: list[str] | None) -> tuple[Sq
             f"(c.deleted_at, c.id) < ({sql.arg(position[0])}::text::timestamptz, {sql.arg(UUID(position[1]))})"
         )
     if q and q.strip():
-        found, match = search_box(sql, q.strip(), vn.words(q))
+        found, match = search_box(sql, q.strip(), vn.words(q), partly=sees_phones(actor))
         where += [found] if found else []
     return sql, Wanted(visible(sql, actor), where, match)
 
@@ -173,6 +172,19 @@ async def _locked(session: AsyncSession, actor: Actor, customer_id: UUID, versio
     if row["deleted_reason"] == "merge":
         raise Merged()
     return row
+
+
+async def _phone_taken(session: AsyncSession, actor: Actor, row: asyncpg.Record) -> AppError:
+    """Whose the phone is: another customer's, or a contact's of another. It may also be one of its own contacts' phones
+    that another customer has."""
+    numbers = [one["value"] for one in await (await driver(session)).fetch(POINTS, actor.tenant_id, [row["id"]])]
+    if row["phone"]:
+        numbers.insert(0, row["phone"])
+    for number in numbers:
+        refusal = await phone_taken(session, actor, number)
+        if "existing_id" in refusal.extra:
+            return refusal
+    return await phones.held(session, actor, numbers, row["id"]) or PhoneTaken(extra={"field": "phone"})
 
 
 async def _value_taken(session: AsyncSession, customer_id: UUID) -> ValueTaken:

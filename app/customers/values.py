@@ -13,9 +13,13 @@ from app.core.i18n import language
 from app.core.vietnam import provinces
 from app.customers.models import SLOTS
 from app.customers.registry import Group, Registry
-from app.customers.words import phone_tail, search_words
+from app.customers.words import slot_text
 
-__all__ = ["Values", "check", "phone_tail", "required_error", "search_words", "slot_value", "store"]
+__all__ = ["Values", "check", "required_error", "slot_value", "store"]
+
+
+# A customer or an employee, never both: to name the one takes the other away.
+REFERRERS = {"referrer": "referrer_user", "referrer_user": "referrer"}
 
 
 @dataclass
@@ -58,7 +62,7 @@ def check(registry: Registry, given: Mapping[str, Any], *, creating: bool) -> Va
             continue
         store(registry, values, found, parsed, raw)
     if creating:
-        missing = (f for f in registry.importable if f.required and f.key not in flat)
+        missing = (f for f in registry.fields.values() if f.writable and f.required and f.key not in flat)
         errors.extend(required_error(f) for f in missing)
     if errors:
         raise Invalid(errors=errors)
@@ -82,6 +86,11 @@ def store(registry: Registry, values: Values, found: Field, parsed: Any, raw: An
         values.columns["tier_fixed"] = parsed is not None
     elif found.type in ("person", "record"):
         values.columns[str(found.column)] = UUID(parsed) if parsed else None
+        if parsed and found.key == "owner":
+            values.columns["in_pool"] = False
+        if parsed and found.key in REFERRERS:
+            other = REFERRERS[found.key]
+            values.columns[f"{other}_id"] = values.shown[other] = None
     elif found.key == "kind":
         # Without one a customer is a person.
         values.columns["kind"] = values.shown["kind"] = parsed or "individual"
@@ -101,7 +110,7 @@ def slot_value(slot: str, parsed: Any) -> Any:
         return Decimal(str(parsed))
     if slot[0] == "d":
         return datetime.fromisoformat(parsed if "T" in parsed else parsed + "T00:00:00+00:00")
-    return {True: "true", False: "false"}.get(parsed, parsed) if isinstance(parsed, bool) else str(parsed)[:1000]
+    return ("true" if parsed else "false") if isinstance(parsed, bool) else slot_text(parsed)
 
 
 def required_error(found: Field) -> FieldError:

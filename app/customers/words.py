@@ -1,7 +1,13 @@
-"""What a search box finds a customer by. Light to import: the processes that normalise files use it too."""
+"""What a customer is found by. Light to import: the processes that normalise files use it too."""
+
+from typing import Any
 
 from app.core.vietnam import phone
 from app.core.vietnam import text as vn
+
+SLOT_LENGTH = 650
+# How long a text may be that is unique: the whole of it is in an index.
+UNIQUE_LENGTH = 500
 
 
 def search_words(name: str | None, email: str | None, tax_code: str | None) -> list[str]:
@@ -16,6 +22,16 @@ def search_words(name: str | None, email: str | None, tax_code: str | None) -> l
     if tax_code:
         found[tax_code] = None
     return [word[:200] for word in found]
+
+
+def slot_text(value: Any) -> str:
+    """A text as its slot column keeps it: no longer than an index takes (2,700 bytes), of the longest characters."""
+    return str(value)[:SLOT_LENGTH]
+
+
+def slot_text_sql(value: str) -> str:
+    """`slot_text` as an SQL expression over one that gives a text."""
+    return f"left({value}, {SLOT_LENGTH:d})"
 
 
 def phone_tail(e164: str | None) -> str | None:

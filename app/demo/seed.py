@@ -10,15 +10,15 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import configuration, counters
-from app.core.actor import Actor
+from app.core.actor import Actor, system_actor
 from app.core.clock import new_id, now
 from app.core.db import Database, driver
 from app.customers import attributes, groups, registry
+from app.customers.following import write_words
 from app.customers.service import code_of
 from app.customers.values import Values, check
 from app.demo.vocabulary import person
 from app.identity import accounts, passwords, workspaces
-from app.imports.merge import write_words
 from app.seeding import SEEDERS
 
 SALES = ("Lê Minh Châu", "Phạm Gia Bảo", "Võ Ngọc Diệp", "Hoàng Tuấn Kiệt", "Bùi Thu Hà")
@@ -45,11 +45,15 @@ async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -
         db, slug=slug, name="Công ty Demo", admin_password=password, seed_workspace=SEEDERS
     )
     password_hash = await passwords.hash_password(password)
-    actor = Actor(tenant_id, "system", UUID(int=0), "chot")
+    actor = system_actor(tenant_id)
     async with workspaces.owner_transaction(db, tenant_id) as session:
         owners = [
             await accounts.insert_user(
-                session, username=f"{role}{number}", full_name=name, role_key=role, password_hash=password_hash
+                session,
+                username=f"{role}{number}",
+                full_name=name,
+                role_id=(await accounts.role_by_key(session, role)).id,
+                password_hash=password_hash,
             )
             for role, names in (("manager", MANAGERS), ("sale", SALES))
             for number, name in enumerate(names, 1)
@@ -69,7 +73,7 @@ async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -
 async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: random.Random, numbers: range) -> None:
     known = await registry.load(session)
     first = await counters.take_range(session, "customer", len(numbers))
-    rows, found_by, members, events = [], [], [], []
+    rows, ids, members, events = list[tuple[Any, ...]](), list[UUID](), [], []
     moment = now()
     relationships = list(known.ids["relationship"].values())
     for offset, number in enumerate(numbers):
@@ -77,12 +81,12 @@ async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: ra
         made = moment - timedelta(minutes=rng.randrange(1, 500_000))
         row = _row(actor, values, code_of(first + offset), rng.choice(owners), rng.choice(relationships), made)
         rows.append(tuple(row.get(column) for column in COLUMNS))
-        found_by.append((row["id"], row["name"], row.get("email"), row.get("tax_code"), row["phone"]))
+        ids.append(row["id"])
         members += [(actor.tenant_id, group.id, row["id"], made, None) for group in values.groups or []]
         events.append(_event(actor, values, row["id"], made))
     raw = await driver(session)
     await raw.copy_records_to_table("customer", schema_name="crm", columns=COLUMNS, records=rows)
-    await write_words(raw, actor.tenant_id, found_by)
+    await write_words(raw, actor.tenant_id, ids)
     columns = ("tenant_id", "group_id", "customer_id", "added_at", "batch_id")
     await raw.copy_records_to_table("group_member", schema_name="crm", records=members, columns=columns)
     await raw.copy_records_to_table("event", schema_name="crm", records=events, columns=EVENT_COLUMNS)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +15,7 @@ from app.core.runner import Done, Outcome, Run
 from app.customers import duplicate_keys
 from app.customers.duplicate_keys import DuplicateKey
 from app.duplicates import reasons, settings
-from app.duplicates.models import DuplicateSetting, DuplicateValue
+from app.duplicates.models import DuplicateSetting
 
 __all__ = ["SCAN", "build", "enqueue_scan", "scan"]
 
@@ -26,6 +25,8 @@ CHUNK = 5_000
 FIRST = UUID(int=0)
 CUSTOMERS, ROWS = "c.id > $2 AND c.id <= $3", "d.customer_id > $2 AND d.customer_id <= $3"
 POINTS = "p.customer_id > $2 AND p.customer_id <= $3"
+STANDING = tuple(key.no for key in reasons.STANDING)
+DROP = f"DELETE FROM crm.duplicate_key d WHERE d.tenant_id = $1 AND {ROWS} AND d.key_no NOT IN ({{kept}})"
 
 
 async def enqueue_scan(session: AsyncSession, actor: Actor) -> UUID:
@@ -39,15 +40,13 @@ async def build(run: Run) -> Outcome:
     """Makes the workspace's keys ready, and lets the values of keys that are no more go."""
     async with run.transaction() as session:
         keys = [key for key in await duplicate_keys.load(session) if key.stored]
-        kept = [key.no for key in keys] + [key.no for key in reasons.STANDING]
-        await session.execute(
-            delete(DuplicateValue).where(DuplicateValue.tenant_id == run.tenant_id, DuplicateValue.key_no.not_in(kept))
-        )
-    if keys:
-        stopped = await _for_everybody(run, duplicate_keys.write_sql(keys, CUSTOMERS, ROWS))
-        if stopped:
-            return stopped
     numbers = [key.no for key in keys]
+    statements = [DROP.format(kept=", ".join(str(no) for no in (*numbers, *STANDING)))]
+    if keys:
+        statements.append(duplicate_keys.write_sql(keys, CUSTOMERS, ROWS))
+    stopped = await _for_everybody(run, numbers, statements)
+    if stopped:
+        return stopped
     return Done(result={"keys": len(keys)}, effect=lambda session: settings.ready(session, numbers))
 
 
@@ -56,10 +55,13 @@ async def scan(run: Run) -> Outcome:
     async with run.transaction() as session:
         found = reasons.all_reasons(await duplicate_keys.load(session))
     statement = duplicate_keys.write_sql(found, CUSTOMERS, ROWS, reasons.through_contacts(CUSTOMERS, POINTS))
-    return await _for_everybody(run, statement) or Done(effect=_scanned)
+    return await _for_everybody(run, [key.no for key in found], [statement]) or Done(effect=_scanned)
 
 
-async def _for_everybody(run: Run, statement: str) -> Outcome | None:
+async def _for_everybody(run: Run, numbers: Sequence[int], statements: Sequence[str]) -> Outcome | None:
+    """Runs the statements for all customers. Where the keys have changed since the last turn, it begins anew."""
+    if run.progress.get("keys") != list(numbers):
+        run.progress = {"keys": list(numbers)}
     while True:
         stopped = run.interrupted()
         if stopped:
@@ -70,8 +72,9 @@ async def _for_everybody(run: Run, statement: str) -> Outcome | None:
             row = await raw.fetchrow(END_OF_CHUNK, run.tenant_id, after, CHUNK)
             if row["last"] is None:
                 return None
-            await raw.execute(statement, run.tenant_id, after, row["last"])
-            run.progress = {"done": run.progress.get("done", 0) + row["size"], "next": str(row["last"])}
+            for statement in statements:
+                await raw.execute(statement, run.tenant_id, after, row["last"])
+            run.progress |= {"done": run.progress.get("done", 0) + row["size"], "next": str(row["last"])}
 
 
 END_OF_CHUNK = """

@@ -4,64 +4,82 @@ Rows of crm.duplicate_key name the candidates; the customers themselves, as they
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
-from app.core.clock import new_id, now
 from app.core.db import driver, tenant_of
-from app.core.errors import NotFound, invalid
-from app.core.events import record
+from app.core.errors import NotFound
 from app.core.i18n import language
 from app.core.paging import Pager
 from app.customers import registry as registries
 from app.customers.duplicate_keys import DuplicateKey
-from app.customers.values import phone_tail
 from app.customers.visibility import visible
-from app.duplicates import reasons
-from app.duplicates.models import Dismissal, DuplicateSetting
-from app.duplicates.schemas import ClusterOut, ClusterPage, DismissedOut, OtherOut, OthersOut, ReasonOut, SuspectOut
+from app.customers.words import phone_tail
+from app.duplicates import dismissals, reasons
+from app.duplicates.models import DuplicateSetting
+from app.duplicates.schemas import ClusterOut, ClusterPage, OtherOut, OthersOut, ReasonOut, SuspectOut
 from app.filters.search import Sql
 
-__all__ = ["Cluster", "clusters", "dismiss", "others", "page"]
+__all__ = ["FIRST", "START", "Members", "Position", "members", "others", "page", "repeated"]
 
-# Of a cluster with more customers, which is hardly one person, these are shown.
-MOST = 100
-# Rounds of looking for candidates that a page does before it says that there is more.
-ROUNDS = 20
+Position = tuple[int, int]
+
+# Of a cluster with more customers, which is hardly one person, these are looked at.
+LOOKED_AT: Final = 100
+# Rounds of looking for values that a page does before it says that there is more, and the rows that a round reads.
+ROUNDS: Final = 20
+WINDOW: Final = 50_000
+START: Final[Position] = (2**31 - 1, 2**63 - 1)
+FIRST: Final = UUID(int=0)
 COLUMNS = "c.id, c.code, c.name, c.kind, c.phone, c.email, c.owner_id, c.created_at, c.version"
 
-CANDIDATES = f"""
-SELECT d.key_no, d.value_hash, (array_agg(d.customer_id ORDER BY d.customer_id))[1:{MOST}] AS ids
-FROM crm.duplicate_key d
-WHERE d.tenant_id = $1 AND d.key_no = ANY($2::int[]) AND (d.key_no, d.value_hash) < ($3::int, $4::bigint)
-GROUP BY d.key_no, d.value_hash HAVING count(*) > 1
-ORDER BY d.key_no DESC, d.value_hash DESC LIMIT $5
+# A value at the end of a full window may go on behind it.
+REPEATED = f"""
+SELECT v.key_no, v.value_hash, v.read = {WINDOW} AS full FROM (
+    SELECT w.key_no, w.value_hash, count(*) AS size, sum(count(*)) OVER () AS read,
+           row_number() OVER (ORDER BY w.key_no, w.value_hash) AS place
+    FROM (
+        SELECT d.key_no, d.value_hash FROM crm.duplicate_key d
+        WHERE d.tenant_id = $1 AND d.key_no = ANY($2::int[]) AND (d.key_no, d.value_hash) < ($3::int, $4::bigint)
+        ORDER BY d.key_no DESC, d.value_hash DESC LIMIT {WINDOW}
+    ) AS w GROUP BY w.key_no, w.value_hash
+) AS v WHERE v.size > 1 OR (v.read = {WINDOW} AND v.place = 1)
+ORDER BY v.key_no DESC, v.value_hash DESC LIMIT $5
 """
-START = (2**31 - 1, 2**63 - 1)
-DISMISSED = """
-SELECT array_agg(d.customer_id) AS ids FROM crm.duplicate_dismissal d
-WHERE d.tenant_id = $1 AND d.dismissal_id IN (
-    SELECT x.dismissal_id FROM crm.duplicate_dismissal x WHERE x.tenant_id = $1 AND x.customer_id = ANY($2::uuid[]))
-GROUP BY d.dismissal_id
+MEMBERS = """
+SELECT v.place, m.id FROM unnest($2::int[], $3::bigint[], $4::uuid[]) WITH ORDINALITY AS v (no, hash, behind, place)
+CROSS JOIN LATERAL ({found} ORDER BY id LIMIT {limit}) AS m ORDER BY v.place, m.id
+"""
+HOLDERS = """
+SELECT c.id{columns} FROM crm.duplicate_key d JOIN crm.customer c ON c.tenant_id = $1 AND c.id = d.customer_id
+WHERE d.tenant_id = $1 AND d.key_no = v.no AND d.value_hash = v.hash AND d.customer_id > v.behind
+  AND c.deleted_at IS NULL AND {visible} AND {holds}
 """
 
-Held = Mapping[UUID, Mapping[tuple[int, int], str]]
+
+@dataclass(frozen=True)
+class Members:
+    """Customers who have a value, in the order of their ids; `more` says that there are others behind them."""
+
+    ids: Sequence[UUID]
+    more: bool
 
 
 @dataclass(frozen=True)
 class Cluster:
     """Customers who share the value of a reason; `shared` are all values that they all share, by key number."""
 
-    position: tuple[int, int]
-    ids: tuple[UUID, ...]
+    position: Position
+    customers: Sequence[Mapping[str, Any]]
     shared: Mapping[int, str]
+    more: bool
 
 
 async def page(session: AsyncSession, actor: Actor, *, limit: int, cursor: str | None, secret: bytes) -> ClusterPage:
@@ -72,10 +90,9 @@ async def page(session: AsyncSession, actor: Actor, *, limit: int, cursor: str |
     position = pager.position(cursor)
     after = (int(position[0]), int(position[1])) if position else START
     raw = await driver(session)
-    found, last = await clusters(raw, actor, known, known, after, limit)
-    people = {row["id"]: row for row in await _people(raw, actor, [one for each in found for one in each.ids])}
+    found, last = await _clusters(raw, actor, known, after, limit)
     items = [
-        ClusterOut(reasons=_reasons(known, each.shared), customers=[_suspect(people[one]) for one in each.ids])
+        ClusterOut(reasons=_reasons(known, each.shared), customers=[*map(_suspect, each.customers)], more=each.more)
         for each in found
     ]
     scanned_at = await session.scalar(
@@ -84,28 +101,37 @@ async def page(session: AsyncSession, actor: Actor, *, limit: int, cursor: str |
     return ClusterPage(items=items, next_cursor=pager.cursor(last) if last else None, scanned_at=scanned_at)
 
 
-async def clusters(
+async def repeated(
+    raw: asyncpg.Connection, tenant_id: UUID, numbers: Sequence[int], after: Position, limit: int
+) -> tuple[list[Position], bool]:
+    """The next values under these keys that several customers may have, and whether there may be more behind them."""
+    rows = await raw.fetch(REPEATED, tenant_id, list(numbers), *after, limit)
+    found = [(row["key_no"], row["value_hash"]) for row in rows]
+    return found, bool(rows) and (rows[-1]["full"] or len(rows) == limit)
+
+
+async def members(
     raw: asyncpg.Connection,
     actor: Actor,
     wanted: Sequence[DuplicateKey],
-    known: Sequence[DuplicateKey],
-    after: tuple[int, int],
-    limit: int,
-) -> tuple[list[Cluster], tuple[int, int] | None]:
-    """Up to `limit` clusters by the wanted reasons behind a position, and where to go on if there may be more."""
-    found: list[Cluster] = []
-    numbers = [key.no for key in wanted]
-    for _ in range(ROUNDS):
-        rows = await raw.fetch(CANDIDATES, actor.tenant_id, numbers, *after, limit + 1)
-        candidates = [((row["key_no"], row["value_hash"]), row["ids"]) for row in rows]
-        for cluster in await _confirmed(raw, actor, known, candidates, numbers):
-            if len(found) == limit:
-                return found, found[-1].position
-            found.append(cluster)
-        if len(rows) <= limit:
-            return found, None
-        after = candidates[-1][0]
-    return found, after
+    values: Sequence[tuple[Position, UUID]],
+    alike: DuplicateKey | None = None,
+) -> list[Members]:
+    """The live customers whom the caller may see and who still have these values, each looked for behind an id. With
+    `alike` only those of whom several also share that."""
+    if not values:
+        return []
+    sql = Sql(actor.tenant_id, [[one[0] for one, _ in values], [one[1] for one, _ in values], [at for _, at in values]])
+    seen, holds = visible(sql, actor), reasons.holds(wanted)
+    found = HOLDERS.format(columns="", visible=seen, holds=holds)
+    if alike is not None:
+        also = alike.value()
+        columns, holds = f", count(*) OVER (PARTITION BY {also}) AS size", f"{holds} AND {also} IS NOT NULL"
+        found = f"SELECT h.id FROM ({HOLDERS.format(columns=columns, visible=seen, holds=holds)}) AS h WHERE h.size > 1"
+    ids: list[list[UUID]] = [[] for _ in values]
+    for row in await raw.fetch(MEMBERS.format(found=found, limit=LOOKED_AT + 1), *sql.args):
+        ids[row["place"] - 1].append(row["id"])
+    return [Members(each[:LOOKED_AT], len(each) > LOOKED_AT) for each in ids]
 
 
 async def others(session: AsyncSession, actor: Actor, customer_id: UUID) -> OthersOut:
@@ -119,8 +145,8 @@ async def others(session: AsyncSession, actor: Actor, customer_id: UUID) -> Othe
         raise NotFound()
     known = reasons.all_reasons((await registries.load(session)).duplicate_keys)
     own = (await _held(raw, actor.tenant_id, known, [customer_id])).get(customer_id, {})
-    candidates = await _who_may_share(raw, actor.tenant_id, customer_id, own)
-    hidden = await _dismissed(raw, actor.tenant_id, [customer_id])
+    candidates = await _who_may_share(raw, actor, customer_id, own)
+    hidden = await dismissals.apart(raw, actor.tenant_id, [customer_id])
     held = await _held(raw, actor.tenant_id, known, candidates)
     items = []
     for row in await _people(raw, actor, candidates):
@@ -128,71 +154,54 @@ async def others(session: AsyncSession, actor: Actor, customer_id: UUID) -> Othe
         if shared and not any({customer_id, row["id"]} <= one for one in hidden):
             suspect = _suspect(row).model_dump()
             items.append(OtherOut(**suspect, reasons=_reasons(known, shared)))
-    return OthersOut(items=items[:MOST])
+    return OthersOut(items=items[:LOOKED_AT])
 
 
-async def dismiss(session: AsyncSession, actor: Actor, ids: Sequence[UUID]) -> DismissedOut:
-    """Says that these customers are not one: their cluster is not shown again, unless somebody new joins it.
-
-    Raises:
-        NotFound: the caller may not see all of them.
-        Invalid: it takes two.
-    """
-    wanted = sorted(set(ids))
-    rows = await _people(await driver(session), actor, wanted)
-    if len(rows) < len(wanted):
-        raise NotFound()
-    if len(wanted) < 2:
-        raise invalid("customer_ids", "too_short", "Cần ít nhất hai khách hàng", "It takes two customers at least")
-    dismissal_id, moment = new_id(), now()
-    await session.execute(
-        insert(Dismissal),
-        [
-            {
-                "tenant_id": actor.tenant_id, "dismissal_id": dismissal_id, "customer_id": one,
-                "dismissed_at": moment, "dismissed_by": actor.id,
-            }
-            for one in wanted
-        ],
-    )  # fmt: skip
-    for one in wanted:
-        not_same = [str(other) for other in wanted if other != one]
-        await record(session, actor, "customer.duplicate_dismissed", one, data={"not_same_as": not_same})
-    return DismissedOut(id=dismissal_id, customer_ids=wanted)
+async def _clusters(
+    raw: asyncpg.Connection, actor: Actor, known: Sequence[DuplicateKey], after: Position, limit: int
+) -> tuple[list[Cluster], Position | None]:
+    """Up to `limit` clusters behind a position, and where to go on if there may be more."""
+    found: list[Cluster] = []
+    for _ in range(ROUNDS):
+        values, more = await repeated(raw, actor.tenant_id, [key.no for key in known], after, limit + 1)
+        for cluster in await _confirmed(raw, actor, known, values):
+            if len(found) == limit:
+                return found, found[-1].position
+            found.append(cluster)
+        if not more:
+            return found, None
+        after = values[-1]
+    return found, after
 
 
 async def _confirmed(
-    raw: asyncpg.Connection,
-    actor: Actor,
-    known: Sequence[DuplicateKey],
-    candidates: Sequence[tuple[tuple[int, int], Sequence[UUID]]],
-    numbers: Sequence[int],
+    raw: asyncpg.Connection, actor: Actor, known: Sequence[DuplicateKey], values: Sequence[Position]
 ) -> list[Cluster]:
-    ids = sorted({one for _, each in candidates for one in each})
-    if not ids:
-        return []
-    born = {row["id"]: row["created_at"] for row in await _people(raw, actor, ids)}
-    held = await _held(raw, actor.tenant_id, known, list(born))
-    hidden = await _dismissed(raw, actor.tenant_id, list(born))
+    holders = await members(raw, actor, known, [(one, FIRST) for one in values])
+    ids = sorted({one for each in holders for one in each.ids if len(each.ids) > 1})
+    people = {row["id"]: row for row in await _people(raw, actor, ids)}
+    held = await _held(raw, actor.tenant_id, known, list(people))
+    hidden = await dismissals.apart(raw, actor.tenant_id, people)
     confirmed = []
-    for position, each in candidates:
-        members = [one for one in each if one in born and position in held.get(one, {})]
-        if len(members) < 2 or any(set(members) <= one for one in hidden):
+    for position, each in zip(values, holders, strict=True):
+        alike = [one for one in each.ids if one in people and position in held.get(one, {})]
+        if len(alike) < 2 or (not each.more and any(set(alike) <= one for one in hidden)):
             continue
-        shared = set.intersection(*(set(held[one].items()) for one in members))
+        shared = set.intersection(*(set(held[one].items()) for one in alike))
         # The same customers were shown before, by another value that they share.
-        if any(key[0] in numbers and key > position for key, _ in shared):
+        if any(key > position for key, _ in shared):
             continue
-        members.sort(key=lambda one: (born[one], one))
-        confirmed.append(Cluster(position, tuple(members), {key[0]: value for key, value in sorted(shared)}))
+        customers = sorted((people[one] for one in alike), key=lambda one: (one["created_at"], one["id"]))
+        texts = {key[0]: value for key, value in sorted(shared)}
+        confirmed.append(Cluster(position, customers, texts, each.more))
     return confirmed
 
 
 async def _held(
     raw: asyncpg.Connection, tenant_id: UUID, known: Sequence[DuplicateKey], ids: Sequence[UUID]
-) -> dict[UUID, dict[tuple[int, int], str]]:
+) -> dict[UUID, dict[Position, str]]:
     """What each of these customers is now: {customer: {(key, hash): value}}."""
-    held: dict[UUID, dict[tuple[int, int], str]] = defaultdict(dict)
+    held: dict[UUID, dict[Position, str]] = defaultdict(dict)
     if ids:
         found = reasons.values(known, "c.id = ANY($2::uuid[])", "p.customer_id = ANY($2::uuid[])")
         statement = f"SELECT customer_id, key_no, hashtextextended(value, 0) AS value_hash, value FROM ({found}) AS v"
@@ -202,30 +211,33 @@ async def _held(
 
 
 async def _who_may_share(
-    raw: asyncpg.Connection, tenant_id: UUID, customer_id: UUID, own: Mapping[tuple[int, int], str]
+    raw: asyncpg.Connection, actor: Actor, customer_id: UUID, own: Mapping[Position, str]
 ) -> list[UUID]:
     """Candidates for the same values: by the values that are stored, and by the indexes on customers and phones."""
     phones = [value for (no, _), value in own.items() if no == reasons.PHONE.no]
+    emails = [value for (no, _), value in own.items() if no == reasons.EMAIL.no]
+    sql = Sql(actor.tenant_id, [customer_id])
+    nos, hashes = sql.arg([no for no, _ in own]), sql.arg([value_hash for _, value_hash in own])
+    given, tails = sql.arg(phones), sql.arg([phone_tail(one) for one in phones])
+    live = f"c.tenant_id = $1 AND c.id <> $2 AND c.deleted_at IS NULL AND {visible(sql, actor)}"
     rows = await raw.fetch(
         f"""
         SELECT DISTINCT found.id FROM (
-            (SELECT d.customer_id AS id FROM unnest($3::int[], $4::bigint[]) AS own (no, hash)
+            (SELECT c.id FROM unnest({nos}::int[], {hashes}::bigint[]) AS own (no, hash)
              JOIN crm.duplicate_key d ON d.tenant_id = $1 AND d.key_no = own.no AND d.value_hash = own.hash
-             LIMIT {MOST})
+             JOIN crm.customer c ON c.id = d.customer_id AND {live} LIMIT {LOOKED_AT})
+            UNION ALL (SELECT c.id FROM crm.customer c WHERE {live} AND c.phone = ANY({given}::text[]))
+            UNION ALL (SELECT c.id FROM crm.contact_point p JOIN crm.customer c ON c.id = p.customer_id AND {live}
+             WHERE p.tenant_id = $1 AND p.tail = ANY({tails}::text[]) LIMIT {LOOKED_AT})
             UNION ALL (SELECT c.id FROM crm.customer c
-             WHERE c.tenant_id = $1 AND c.phone = ANY($5::text[]) AND c.deleted_at IS NULL)
-            UNION ALL (SELECT p.customer_id FROM crm.contact_point p
-             WHERE p.tenant_id = $1 AND p.tail = ANY($6::text[]) LIMIT {MOST})
-            UNION ALL (SELECT c.id FROM crm.customer c
-             WHERE c.tenant_id = $1 AND c.email = ANY($7::text[]) AND c.deleted_at IS NULL LIMIT {MOST})
+             WHERE {live} AND c.email = ANY({sql.arg(emails)}::text[]) LIMIT {LOOKED_AT})
             UNION ALL (SELECT c.id FROM crm.customer me JOIN crm.customer c
-                ON c.tenant_id = $1 AND c.birth_md = me.birth_md AND c.birthday = me.birthday AND c.deleted_at IS NULL
-             WHERE me.tenant_id = $1 AND me.id = $2 LIMIT {10 * MOST})
-        ) AS found WHERE found.id <> $2
+                ON {live} AND c.birth_md = me.birth_md AND c.birthday = me.birthday
+             WHERE me.tenant_id = $1 AND me.id = $2 LIMIT {10 * LOOKED_AT})
+        ) AS found
         """,
-        tenant_id, customer_id, [no for no, _ in own], [value_hash for _, value_hash in own], phones,
-        [phone_tail(one) for one in phones], [value for (no, _), value in own.items() if no == reasons.EMAIL.no],
-    )  # fmt: skip
+        *sql.args,
+    )
     return [row["id"] for row in rows]
 
 
@@ -242,10 +254,6 @@ async def _people(raw: asyncpg.Connection, actor: Actor, ids: Sequence[UUID]) ->
         *sql.args,
     )
     return rows
-
-
-async def _dismissed(raw: asyncpg.Connection, tenant_id: UUID, ids: Iterable[UUID]) -> list[set[UUID]]:
-    return [set(row["ids"]) for row in await raw.fetch(DISMISSED, tenant_id, list(ids))]
 
 
 def _suspect(row: Mapping[str, Any]) -> SuspectOut:

@@ -14,7 +14,7 @@ class OtherKind(Conflict):
     """Only customers of one kind are merged: leads, people or companies (E021). Convert one of them first."""
 
     code = "merge_other_kind"
-    vi = "Chỉ sáp nhập được các khách hàng cùng loại"
+    vi = "Chỉ gộp được các khách hàng cùng kiểu"
     en = "Only customers of the same kind can be merged"
 
 
@@ -39,3 +39,19 @@ class ScanNeeded(Conflict):
     code = "scan_needed"
     vi = "Hãy quét trùng lặp trước khi gộp theo quy tắc"
     en = "Scan for duplicates before merging by a rule"
+
+
+class RuleNeedsKey(Conflict):
+    """No duplicate key, and nothing that a scan looks for, has only fields of the rule: make them a key first."""
+
+    code = "rule_needs_key"
+    vi = "Hãy đặt các trường này làm khóa trùng lặp trước khi gộp theo quy tắc"
+    en = "Make these fields a duplicate key before merging by a rule"
+
+
+class KeyNotReady(Conflict):
+    """The duplicate key that finds them is being made ready: wait for its job."""
+
+    code = "duplicate_key_not_ready"
+    vi = "Khóa trùng lặp đang được chuẩn bị, vui lòng đợi trong giây lát"
+    en = "The duplicate key is being made ready, please wait a moment"

@@ -10,7 +10,7 @@ from app.core.etag import set_etag
 from app.core.paging import Cursor, Limit
 from app.core.work import CurrentWork, Route, Session
 from app.duplicates import merging, rules, undoing
-from app.duplicates.schemas import MergeIn, MergeNow, MergeOut, MergePage, MergePlanOut, MergeRuleIn, ScanOut
+from app.duplicates.schemas import MergeIn, MergeNow, MergeOut, MergePage, MergePlanOut, MergeRuleIn, StartedOut
 from app.identity.access import Requires
 
 CanMerge = Annotated[Actor, Depends(Requires("customers.merge"))]
@@ -34,14 +34,14 @@ async def merge_customers(actor: CanMerge, session: Session, response: Response,
     answers 412. Reading an old id answers 308 with the master's address."""
     merge_id = await merging.merge(session, actor, body)
     response.headers["Location"] = f"/api/v1/merges/{merge_id}"
-    return _shown(response, await undoing.get(session, actor, merge_id))
+    return _shown(response, await undoing.just_made(session, merge_id))
 
 
 @router.post("/duplicates/merge-rules", summary="Merge duplicates by a rule", status_code=202)
-async def merge_by_rule(actor: CanMerge, session: Session, body: MergeRuleIn) -> ScanOut:
+async def merge_by_rule(actor: CanMerge, session: Session, body: MergeRuleIn) -> StartedOut:
     """A job merges every cluster of customers of one kind who share all these fields. What became of each is at
     `GET /jobs/{id}/items`; every merge, which can be undone, at `GET /merges?batch_id=`."""
-    return ScanOut(job_id=await rules.start(session, actor, body))
+    return StartedOut(job_id=await rules.start(session, actor, body))
 
 
 @router.get("/merges", summary="List merges")

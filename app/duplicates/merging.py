@@ -13,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import constraint, driver
+from app.core.errors import AppError
 from app.core.events import record, request_id
 from app.core.i18n import language
 from app.customers import duplicate_keys, phones, scoring
-from app.customers.changing import write_words
-from app.customers.errors import PhoneTaken
+from app.customers.changing import deleter, write_words
+from app.customers.errors import Duplicate, PhoneInContact, PhoneTaken, ValueTaken
 from app.customers.models import Customer
 from app.customers.registry import Registry
+from app.customers.service import phone_taken
 from app.customers.words import phone_tail
 from app.duplicates import planning, reasons, related
 from app.duplicates.models import Merge
@@ -50,6 +52,14 @@ WITH wanted AS (
 INSERT INTO crm.unique_value (tenant_id, attribute_id, value, customer_id)
 SELECT $1, wanted.attribute_id, wanted.value, wanted.id FROM wanted
 ON CONFLICT (tenant_id, attribute_id, value) DO NOTHING
+"""
+# $2 these customers, $3 the unique attributes, $4 their keys.
+LOST: Final = """
+SELECT c.id AS customer_id, a.key, (c.attributes -> a.key)::text AS value, u.customer_id AS taken_by
+FROM crm.customer c CROSS JOIN unnest($3::uuid[], $4::text[]) AS a (id, key)
+LEFT JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = a.id AND u.value = c.attributes ->> a.key
+WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND c.deleted_at IS NULL AND c.attributes ->> a.key IS NOT NULL
+  AND u.customer_id IS DISTINCT FROM c.id
 """
 ADD_CONTACTS: Final = """
 INSERT INTO crm.contact (tenant_id, id, customer_id, name, is_primary, created_by, version, created_at, updated_at)
@@ -124,7 +134,7 @@ async def merge(session: AsyncSession, actor: Actor, asked: MergeIn, *, batch_id
 
     Raises:
         NotFound, Invalid, OtherKind, PreconditionRequired, Stale
-        PhoneTaken, Duplicate: a value that was chosen by hand is another customer's.
+        PhoneTaken, PhoneInContact, ValueTaken, Duplicate: a value that was chosen by hand is another customer's.
     """
     return await execute(session, actor, await planning.make(session, actor, asked, binding=True), batch_id)
 
@@ -146,22 +156,22 @@ async def execute(session: AsyncSession, actor: Actor, plan: Plan, batch_id: UUI
     )  # fmt: skip
     if plan.action != "keep":
         reason = "merge" if plan.action == "delete" else "trash"
-        await raw.execute(DELETE_SOURCES, tenant_id, sources, moment, actor.id, reason, master_id)
+        await raw.execute(DELETE_SOURCES, tenant_id, sources, moment, deleter(actor), reason, master_id)
     moved = await related.move(raw, tenant_id, master_id, sources, merge_id, moment)
     try:
-        row = await write_columns(raw, tenant_id, master_id, [one.after for one in plan.changes])
-    except asyncpg.UniqueViolationError as error:
-        if constraint(error) != "customer_phone_uq":
-            raise
-        raise PhoneTaken(extra={"field": "choose.phone"}) from error
+        row = await _write_master(session, actor, plan)
+        lost = await claim_uniques(raw, tenant_id, plan.registry, [master_id, *sources])
+        _refuse_lost(plan, lost)
+        if plan.by_hand:
+            await duplicate_keys.claim(session, actor, plan.registry.duplicate_keys, master_id, plan.by_hand)
+    except (PhoneTaken, PhoneInContact, ValueTaken, Duplicate) as refused:
+        _name_choice(refused)
+        raise
     # As the database spells it, to be compared with what stands there when the merge is undone.
     written = {one.field.key: planning.state(one.field, row) for one in plan.changes}
     if added := await _add_points(session, actor, plan, merge_id):
         moved["points"] = moved.get("points", 0) + added
     await _keep(raw, tenant_id, merge_id, written, moved)
-    await claim_uniques(raw, tenant_id, plan.registry, [master_id, *sources])
-    if plan.by_hand:
-        await duplicate_keys.claim(session, actor, plan.registry.duplicate_keys, master_id, plan.by_hand)
     await follow(session, actor, plan.registry, [master_id, *sources])
     if "referred" in moved:
         await tell_referred(session, actor, merge_id, master_id)
@@ -194,13 +204,19 @@ async def write_columns(
     return decoded
 
 
-async def claim_uniques(raw: asyncpg.Connection, tenant_id: UUID, registry: Registry, ids: Sequence[UUID]) -> None:
-    """Takes the values of unique attributes anew for these customers; the first of them has the first right."""
+async def claim_uniques(
+    raw: asyncpg.Connection, tenant_id: UUID, registry: Registry, ids: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """Takes the values of unique attributes anew for these customers; the first of them has the first right. Answers
+    the values that somebody else holds: (customer_id, key, value as JSON, taken_by)."""
     uniques = [one for one in registry.attributes if one.unique]
     await raw.execute(RELEASE, tenant_id, list(ids))
-    if uniques:
-        keys = [one.name for one in uniques]
-        await raw.execute(CLAIM, tenant_id, list(ids), [one.attribute_id for one in uniques], keys)
+    if not uniques:
+        return []
+    args = tenant_id, list(ids), [one.attribute_id for one in uniques], [one.name for one in uniques]
+    await raw.execute(CLAIM, *args)
+    lost: list[asyncpg.Record] = await raw.fetch(LOST, *args)
+    return lost
 
 
 async def follow(session: AsyncSession, actor: Actor, registry: Registry, ids: Sequence[UUID]) -> None:
@@ -227,6 +243,45 @@ async def tell_referred(
         actor.kind, actor.id, actor.name, request_id.get(), _json({"merge_id": merge_id}),
         master_id if not back else None,
     )  # fmt: skip
+
+
+async def _write_master(session: AsyncSession, actor: Actor, plan: Plan) -> Row:
+    """Writes the master's fields; a phone that was typed must be nobody's, as on a form."""
+    raw, master_id = await driver(session), UUID(plan.master["id"])
+    states = [one.after for one in plan.changes]
+    phone = next((one.after["phone"] for one in plan.changes if one.field.key == "phone"), None)
+    if phone and "phone" in plan.by_hand and plan.master["kind"] != "lead":
+        await phones.lock(session, [phone])
+        await phones.refuse_held(session, actor, [phone], master_id)
+    try:
+        async with session.begin_nested():
+            # The savepoint is set when the session first uses its connection; the bare driver does not count.
+            await session.connection()
+            return await write_columns(raw, actor.tenant_id, master_id, states)
+    except asyncpg.UniqueViolationError as error:
+        if constraint(error) != "customer_phone_uq":
+            raise
+        raise await phone_taken(session, actor, str(phone)) from error
+
+
+def _refuse_lost(plan: Plan, lost: Sequence[asyncpg.Record]) -> None:
+    """Refuses a value of a unique attribute that was typed and that somebody else keeps.
+
+    Raises:
+        ValueTaken
+    """
+    taken = {row["key"] for row in lost}
+    for one in plan.changes:
+        if one.field.key in plan.by_hand and one.field.is_attribute and one.field.name in taken:
+            error = ValueTaken(label=one.field.label, extra={"field": one.field.key})
+            error.errors = [error.on(one.field.key)]
+            raise error
+
+
+def _name_choice(refused: AppError) -> None:
+    """Lets a refusal name the field where this request has it."""
+    refused.extra["field"] = f"choose.{refused.extra['field']}"
+    refused.errors = [one.model_copy(update={"field": f"choose.{one.field}"}) for one in refused.errors]
 
 
 async def _add_points(session: AsyncSession, actor: Actor, plan: Plan, merge_id: UUID) -> int:

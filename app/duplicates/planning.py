@@ -22,18 +22,19 @@ from app.duplicates.errors import OtherKind
 from app.duplicates.schemas import ChoiceIn, MergeIn
 from app.filters.search import Sql
 
-__all__ = ["Change", "Plan", "Point", "load", "make", "shown", "state"]
+__all__ = ["Change", "Plan", "Point", "load", "make", "shown", "state", "stored"]
 
 # What is no field of its own here: memberships are united, a kind is what all have in common.
 UNITED: Final = frozenset(("groups", "tags", "kind"))
-# Columns that are taken over only together.
+# Columns that are taken over only together; the field's own is the first.
 TOGETHER: Final[dict[str, tuple[str, ...]]] = {
     "phone": ("phone", "phone_typed"),
     "province": ("province", "province_typed"),
     "tier": ("tier_id", "tier_fixed"),
     "referrer": ("referrer_id", "referrer_user_id"),
-    "referrer_user": ("referrer_id", "referrer_user_id"),
+    "referrer_user": ("referrer_user_id", "referrer_id"),
 }
+REFERRERS: Final = frozenset(("referrer", "referrer_user"))
 # E024: of these every value stays; what is not the master's field becomes a further phone, address or link of it.
 POINTS: Final = {"phone": "phone", "email": "email", "address": "address", "website": "link"}
 MAX_NOTE = 20_000
@@ -81,6 +82,11 @@ class Plan:
         return {UUID(row["id"]): row["version"] for row in (self.master, *self.sources)}
 
     @property
+    def own_ids(self) -> set[str]:
+        """The ids of all customers of the merge, as their rows have them."""
+        return {row["id"] for row in (self.master, *self.sources)}
+
+    @property
     def source_ids(self) -> list[UUID]:
         """The sources in the order they were named."""
         return [UUID(row["id"]) for row in self.sources]
@@ -115,11 +121,19 @@ async def make(session: AsyncSession, actor: Actor, asked: MergeIn, *, binding: 
 
 
 async def load(
-    session: AsyncSession, actor: Actor, ids: Sequence[UUID], *, lock: bool = False, deleted: bool = False
+    session: AsyncSession,
+    actor: Actor,
+    ids: Sequence[UUID],
+    *,
+    lock: bool = False,
+    deleted: bool = False,
+    unseen: bool = False,
 ) -> dict[UUID, Row]:
-    """Customers that the caller may see, as JSON; with `deleted`, those too who were deleted."""
+    """Customers that the caller may see, as JSON; with `deleted`, those too who were deleted. `unseen` is for those
+    whom the caller was allowed to change, and may not see any more."""
     sql = Sql(actor.tenant_id)
-    where = f"c.tenant_id = $1 AND c.id = ANY({sql.arg(list(ids))}::uuid[]) AND {visible(sql, actor)}"
+    seen = "true" if unseen else visible(sql, actor)
+    where = f"c.tenant_id = $1 AND c.id = ANY({sql.arg(list(ids))}::uuid[]) AND {seen}"
     if not deleted:
         where += " AND c.deleted_at IS NULL"
     statement = f"SELECT c.id, to_jsonb(c)::text AS row FROM crm.customer c WHERE {where} ORDER BY c.id"
@@ -145,60 +159,114 @@ def shown(registry: Registry, found: Field, state_: Mapping[str, Any]) -> Any:
     return value
 
 
+def stored(key: str, state_: Mapping[str, Any]) -> Any:
+    """A field's own value in a state, as the database has it; also of an attribute that is no more."""
+    if "attributes" in state_:
+        return next(iter(state_["attributes"].values()))
+    return state_[TOGETHER[key][0]] if key in TOGETHER else next(iter(state_.values()))
+
+
 def _columns(found: Field) -> tuple[str, ...]:
     if found.is_attribute:
         return (found.slot,) if found.slot else ()
     return TOGETHER.get(found.key, (str(found.column),))
 
 
-def _fields(registry: Registry) -> list[Field]:
-    return [one for one in registry.fields.values() if one.writable and one.key not in UNITED]
-
-
-def _filled(found: Field, row: Row) -> bool:
-    if found.key == "tier":
-        # What a rule gave follows from the facts, which come to the master by themselves.
-        return bool(row["tier_id"] and row["tier_fixed"])
-    if found.key in ("referrer", "referrer_user"):
-        return bool(row["referrer_id"] or row["referrer_user_id"])
-    value = row["attributes"].get(found.name) if found.is_attribute else row[str(found.column)]
-    return value not in (None, "")
+def _groups(registry: Registry) -> list[list[Field]]:
+    """The fields that a merge decides about; those of the same columns together."""
+    groups: dict[frozenset[str], list[Field]] = {}
+    for one in registry.fields.values():
+        if one.writable and one.key not in UNITED:
+            groups.setdefault(frozenset(TOGETHER.get(one.key, (one.key,))), []).append(one)
+    return list(groups.values())
 
 
 async def _decide(session: AsyncSession, actor: Actor, plan: Plan, choose: Mapping[str, ChoiceIn]) -> None:
-    people = {UUID(row["id"]): row for row in (plan.master, *plan.sources)}
-    fields = _fields(plan.registry)
-    by_hand = await _by_hand(session, actor, plan, choose)
-    _check_choices(plan, choose, {one.key for one in fields}, set(people))
-    done: set[str] = set()
-    for one in fields:
-        # A referrer is a customer or an employee: chosen or taken over as one.
-        if set(_columns(one)) & done and not one.is_attribute and one.key not in by_hand:
-            continue
-        before = state(one, plan.master)
-        origin, customer_id, after = "source", None, before
-        choice = choose.get(one.key)
-        if one.key in by_hand:
-            origin, after = "chosen", {**before, **by_hand[one.key]}
-        elif choice is not None and choice.customer_id is not None:
-            origin, customer_id, after = "chosen", choice.customer_id, state(one, people[choice.customer_id])
-        elif one.key == "note":
-            origin, after = "union", {"note": _notes(plan)}
-        elif not _filled(one, plan.master) and (source := _first(plan, one)) is not None:
-            customer_id, after = UUID(source["id"]), state(one, source)
-        if after != before:
-            plan.changes.append(Change(one, before, after, origin, customer_id))
-            done.update(_columns(one))
-            if one.key in by_hand:
-                plan.by_hand[one.key] = (shown(plan.registry, one, before), shown(plan.registry, one, after))
+    groups = _groups(plan.registry)
+    _check_choices(plan, choose, {one.key for group in groups for one in group})
+    typed = await _by_hand(session, actor, plan, choose)
+    for group in groups:
+        before = state(group[0], plan.master)
+        chosen = _chosen(plan, group, choose, typed)
+        if chosen is not None:
+            origin, (customer_id, after) = "chosen", chosen
+        else:
+            origin, customer_id, after = _automatic(plan, group[0], before)
+        for one in group:
+            # Of fields that share their columns, those that show a difference: a referrer is one or the other.
+            if after != before and (len(group) == 1 or stored(one.key, after) != stored(one.key, before)):
+                plan.changes.append(Change(one, before, after, origin, customer_id))
+                if chosen is not None and customer_id is None:
+                    plan.by_hand[one.key] = (shown(plan.registry, one, before), shown(plan.registry, one, after))
     plan.points = _points(plan, await _known_points(session, actor, plan))
+
+
+def _chosen(
+    plan: Plan, group: Sequence[Field], choose: Mapping[str, ChoiceIn], typed: Mapping[str, dict[str, Any]]
+) -> tuple[UUID | None, dict[str, Any]] | None:
+    """What was chosen for these fields, and from whom; None without a choice.
+
+    Raises:
+        Invalid: the choices contradict each other, or a customer would be its own referrer.
+    """
+    people = {UUID(row["id"]): row for row in (plan.master, *plan.sources)}
+    found: tuple[UUID | None, dict[str, Any]] | None = None
+    choice: tuple[UUID | None, dict[str, Any]]
+    for one in group:
+        if one.key in typed:
+            choice = None, {**state(one, plan.master), **typed[one.key]}
+        elif one.key in choose and (customer_id := choose[one.key].customer_id) is not None:
+            choice = customer_id, state(one, people[customer_id])
+        else:
+            continue
+        if one.key in REFERRERS and choice[1]["referrer_id"] in plan.own_ids:
+            raise invalid(
+                f"choose.{one.key}", "merge_own_referrer", "Khách hàng không thể tự giới thiệu chính mình",
+                "A customer cannot be its own referrer",
+            )  # fmt: skip
+        if found is not None and found[1] != choice[1]:
+            raise invalid(
+                f"choose.{one.key}",
+                "referrer_twice",
+                "Chỉ chọn được một người giới thiệu",
+                "There is one referrer only",
+            )
+        found = found or choice
+    return found
+
+
+def _automatic(plan: Plan, found: Field, before: dict[str, Any]) -> tuple[str, UUID | None, dict[str, Any]]:
+    """What the master gets without a choice: (origin, whose, state)."""
+    if found.key == "note":
+        return "union", None, {"note": _notes(plan)}
+    if _filled(plan, found, plan.master):
+        return "source", None, before
+    source = _first(plan, found)
+    if source is not None:
+        return "source", UUID(source["id"]), state(found, source)
+    if found.key in REFERRERS and plan.action != "keep":
+        # Whoever referred the master is the master now.
+        return "source", None, dict.fromkeys(before)
+    return "source", None, before
+
+
+def _filled(plan: Plan, found: Field, row: Row) -> bool:
+    if found.key == "tier":
+        # What a rule gave follows from the facts, which come to the master by themselves.
+        return bool(row["tier_id"] and row["tier_fixed"])
+    if found.key in REFERRERS:
+        # Nobody becomes who referred themselves; a source that stays in use may have referred the master.
+        own = set() if row is plan.master and plan.action == "keep" else plan.own_ids
+        return bool(row["referrer_user_id"]) or row["referrer_id"] not in {None, *own}
+    value = row["attributes"].get(found.name) if found.is_attribute else row[str(found.column)]
+    return value not in (None, "")
 
 
 def _first(plan: Plan, found: Field) -> Row | None:
     """The first source that has the field. One that stays in use keeps what only one customer can have."""
     if plan.action == "keep" and (found.key == "phone" or found.unique):
         return None
-    return next((row for row in plan.sources if _filled(found, row)), None)
+    return next((row for row in plan.sources if _filled(plan, found, row)), None)
 
 
 def _notes(plan: Plan) -> str | None:
@@ -259,11 +327,11 @@ def _typed(found: Field, values: Values) -> dict[str, Any]:
     return state_
 
 
-def _check_choices(plan: Plan, choose: Mapping[str, ChoiceIn], known: set[str], people: set[UUID]) -> None:
+def _check_choices(plan: Plan, choose: Mapping[str, ChoiceIn], known: set[str]) -> None:
     for key, one in choose.items():
         if key not in known:
             raise invalid(f"choose.{key[:200]}", "field_unknown", "Không có trường này", "There is no such field")
-        if one.customer_id is not None and one.customer_id not in people:
+        if one.customer_id is not None and str(one.customer_id) not in plan.own_ids:
             raise invalid(
                 f"choose.{key}.customer_id", "merge_stranger", "Khách hàng không thuộc lần gộp này",
                 "The customer is not part of this merge",

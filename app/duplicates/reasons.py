@@ -20,11 +20,6 @@ def all_reasons(keys: Sequence[DuplicateKey]) -> tuple[DuplicateKey, ...]:
     return (*own, *(key for key in STANDING if key.fields not in named))
 
 
-def with_fields(keys: Sequence[DuplicateKey], fields: Sequence[str]) -> DuplicateKey | None:
-    """The reason that is exactly these fields."""
-    return next((one for one in all_reasons(keys) if set(one.fields) == set(fields)), None)
-
-
 def values(reasons: Sequence[DuplicateKey], customers: str, points: str) -> str:
     """(customer_id, key_no, value) of live customers, through their contacts too. `customers` is a predicate on `c`,
     `points` the same on contact points `p`."""
@@ -44,3 +39,17 @@ def through_contacts(customers: str, points: str) -> str:
         SELECT FROM crm.contact_point p
         WHERE p.tenant_id = $1 AND p.tail = s.phone_tail AND p.value = c.phone AND p.customer_id <> c.id)
     """
+
+
+def holds(reasons: Sequence[DuplicateKey]) -> str:
+    """Whether a customer `c` still has the value of its row `d` in crm.duplicate_key, as a predicate."""
+    return f"CASE d.key_no {' '.join(f'WHEN {one.no:d} THEN {_same(one)}' for one in reasons)} END"
+
+
+def _same(reason: DuplicateKey) -> str:
+    own = f"hashtextextended({reason.value()}, 0) = d.value_hash"
+    if reason not in (PHONE, EMAIL):
+        return own
+    return f"""({own} OR EXISTS (
+        SELECT FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.customer_id = c.id
+          AND p.kind = '{reason.fields[0]}' AND hashtextextended(p.value, 0) = d.value_hash))"""

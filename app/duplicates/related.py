@@ -22,7 +22,8 @@ class Related:
     `move`: all rows go to the master. `union`: those whose `same` columns the master has not yet; the others stay
     with the source, so that nothing is thrown away. `copy`: membership, which the source keeps and the master gets
     too. `row` is the column that names a row (of a membership, what one is a member of), `cleared` are flags of which
-    a customer has one at most, `follower` is a (table, column) of rows that go where these go.
+    a customer has one at most, `follower` is a (table, column) of rows that go where these go, `versioned` says that
+    the row tells its version: whoever changes one under its version did not mean what stands there now.
     """
 
     what: str
@@ -36,21 +37,23 @@ class Related:
     where: str = "true"
     cleared: tuple[str, ...] = ()
     follower: tuple[str, str] | None = None
+    versioned: bool = False
     numbers: tuple[str, str] | None = None
     """Of a membership: the customer's array of numbers, and the table that has the numbers."""
 
 
 RELATED: Final[tuple[Related, ...]] = (
-    Related("contacts", "Liên hệ", "Contacts", "contact", "move",
-            cleared=("is_primary",), follower=("contact_point", "contact_id")),
+    Related("contacts", "Người liên hệ", "Contacts", "contact", "move",
+            cleared=("is_primary",), follower=("contact_point", "contact_id"), versioned=True),
     Related("points", "Điện thoại, email, địa chỉ, liên kết", "Phones, e-mails, addresses, links", "contact_point",
             "union", same=("kind", "value"), where="t.contact_id IS NULL"),
-    Related("transactions", "Giao dịch", "Transactions", "transaction", "move"),
-    Related("contracts", "Hợp đồng", "Contracts", "contract", "move"),
+    Related("transactions", "Giao dịch", "Transactions", "transaction", "move", versioned=True),
+    Related("contracts", "Hợp đồng", "Contracts", "contract", "move", versioned=True),
     Related("groups", "Nhóm khách hàng", "Groups", "group_member", "copy",
             row="group_id", numbers=("group_nos", "customer_group")),
     Related("tags", "Nhãn", "Tags", "tag_member", "copy", row="tag_id", numbers=("tag_nos", "tag")),
-    Related("referred", "Khách hàng được giới thiệu", "Referred customers", "customer", "move", column="referrer_id"),
+    Related("referred", "Khách hàng được giới thiệu", "Referred customers", "customer", "move",
+            column="referrer_id", versioned=True),
 )  # fmt: skip
 
 KEPT: Final[dict[str, str]] = {
@@ -123,7 +126,7 @@ async def give_back(
     """Gives everything back that still is where the merge brought it; how many rows of each kind are not any more."""
     gone = {}
     for one in RELATED:
-        then = [merged_at] if one.how == "copy" else [moment] if one.table == "customer" else []
+        then = [merged_at] if one.how == "copy" else [moment] if one.versioned else []
         missing = await raw.fetchval(_give_back_sql(one), tenant_id, master, merge_id, *then)
         if missing:
             gone[one.what] = missing
@@ -143,7 +146,7 @@ def _move_sql(one: Related) -> str:
         """
     else:
         cleared = "".join(f", {name} = false" for name in one.cleared)
-        versioned = ", version = t.version + 1, updated_at = $5::timestamptz" if one.table == "customer" else ""
+        versioned = ", version = t.version + 1, updated_at = $5::timestamptz" if one.versioned else ""
         did = f"""
         UPDATE crm.{one.table} t SET {one.column} = $2{cleared}{versioned} FROM found
         WHERE t.tenant_id = $1 AND t.{one.row} = found.row_id RETURNING t.{one.row} AS row_id
@@ -168,20 +171,28 @@ def _give_back_sql(one: Related) -> str:
           AND t.added_at = $4::timestamptz RETURNING 1
         """
     else:
-        flags = "".join(
-            f", {name} = t.{name} OR coalesce((i.before ->> '{name}')::boolean, false) AND NOT EXISTS ("
-            f"SELECT FROM crm.{one.table} o WHERE o.tenant_id = $1 AND o.{one.column} = i.source_id AND o.{name})"
-            for name in one.cleared
-        )
-        versioned = ", version = t.version + 1, updated_at = $4::timestamptz" if one.table == "customer" else ""
+        flags = "".join(f", {name} = back.{name}" for name in one.cleared)
+        versioned = ", version = t.version + 1, updated_at = $4::timestamptz" if one.versioned else ""
         did = f"""
-        UPDATE crm.{one.table} t SET {one.column} = i.source_id{flags}{versioned} FROM crm.merge_item i
-        WHERE {items} AND t.tenant_id = $1 AND t.{one.column} = $2 AND t.{one.row} = i.row_id RETURNING 1
+        UPDATE crm.{one.table} t SET {one.column} = back.source_id{flags}{versioned} FROM (
+            SELECT i.row_id, i.source_id{"".join(_flag_sql(one, name) for name in one.cleared)}
+            FROM crm.merge_item i JOIN crm.{one.table} t ON t.tenant_id = $1 AND t.{one.row} = i.row_id
+            WHERE {items} AND t.{one.column} = $2
+        ) AS back WHERE t.tenant_id = $1 AND t.{one.row} = back.row_id RETURNING 1
         """
     return f"""
     WITH did AS ({did})
     SELECT (SELECT count(*) FROM crm.merge_item i WHERE {items}) - (SELECT count(*) FROM did)
     """
+
+
+def _flag_sql(one: Related, name: str) -> str:
+    """Whether a row that goes back has the flag. Only one does: that of the source's own that has it now, or else the
+    one that goes back with it, or else the one that had it before."""
+    before = f"coalesce((i.before ->> '{name}')::boolean, false)"
+    return f""", (t.{name} OR {before}) AND row_number() OVER (
+        PARTITION BY i.source_id ORDER BY t.{name} DESC, {before} DESC, i.row_id) = 1 AND NOT EXISTS (
+        SELECT FROM crm.{one.table} o WHERE o.tenant_id = $1 AND o.{one.column} = i.source_id AND o.{name}) AS {name}"""
 
 
 def _follow_sql(one: Related) -> str:

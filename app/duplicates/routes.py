@@ -3,21 +3,23 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from app.core.actor import Actor
 from app.core.etag import IfMatch, set_etag
 from app.core.paging import Cursor, Limit
 from app.core.work import CurrentWork, Route, Session
-from app.duplicates import building, centre, settings
+from app.duplicates import building, centre, dismissals, settings
 from app.duplicates.schemas import (
     ClusterPage,
+    DismissalPage,
     DismissedOut,
     DismissIn,
     DuplicateKeysIn,
     DuplicateKeysOut,
     OthersOut,
-    ScanOut,
+    StartedOut,
+    TakenBackOut,
 )
 from app.identity.access import Requires
 
@@ -49,9 +51,9 @@ async def set_duplicate_keys(
 
 
 @router.post("/duplicates/scan", summary="Look for duplicates in all customers", status_code=202)
-async def scan_duplicates(actor: CanMerge, session: Session) -> ScanOut:
+async def scan_duplicates(actor: CanMerge, session: Session) -> StartedOut:
     """A job finds what customers and their contacts share: phone, e-mail, name and birthday, tax code."""
-    return ScanOut(job_id=await building.enqueue_scan(session, actor))
+    return StartedOut(job_id=await building.enqueue_scan(session, actor))
 
 
 @router.get("/duplicates", summary="List customers who may be one")
@@ -72,7 +74,27 @@ async def list_duplicates(
 )
 async def dismiss_duplicates(actor: CanEdit, session: Session, body: DismissIn) -> DismissedOut:
     """Their cluster is hidden until somebody else joins it."""
-    return await centre.dismiss(session, actor, body.customer_ids)
+    return await dismissals.dismiss(session, actor, body.customer_ids)
+
+
+@router.get("/duplicates/dismissals", summary="List who was said not to be one")
+async def list_dismissals(
+    actor: CanView,
+    session: Session,
+    work: CurrentWork,
+    customer_id: Annotated[UUID | None, Query(description="Only those that name this customer.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> DismissalPage:
+    """The newest first, of customers whom the caller may see."""
+    secret = work.resources.settings.secret
+    return await dismissals.page(session, actor, customer_id=customer_id, limit=limit, cursor=cursor, secret=secret)
+
+
+@router.delete("/duplicates/dismissals/{dismissal_id}", summary="Take a dismissal back")
+async def take_dismissal_back(actor: CanEdit, session: Session, dismissal_id: UUID) -> TakenBackOut:
+    """Its customers may be one again: their cluster is shown, and rules merge them."""
+    return TakenBackOut(changed=await dismissals.take_back(session, actor, dismissal_id))
 
 
 @router.get("/customers/{customer_id}/duplicates", summary="List who else may be this customer")

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import product
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,22 +15,25 @@ from app.core.actor import Actor
 from app.core.db import driver, tenant_of
 from app.core.errors import AppError
 from app.core.events import record
-from app.core.runner import Done, Outcome, Run
+from app.core.runner import Done, Failed, Outcome, Run
 from app.customers import registry as registries
-from app.customers.duplicate_keys import DuplicateKey, values_sql
-from app.duplicates import centre, merging, planning, reasons
-from app.duplicates.errors import ScanNeeded
+from app.customers.duplicate_keys import DuplicateKey
+from app.duplicates import centre, dismissals, merging, planning, reasons
+from app.duplicates.centre import Members, Position
+from app.duplicates.errors import KeyNotReady, RuleNeedsKey, ScanNeeded
 from app.duplicates.models import DuplicateSetting
 from app.duplicates.planning import Row
 from app.duplicates.schemas import MergeIn, MergeRuleIn
+from app.identity.access import actor_now
 
 __all__ = ["MERGE", "merge_by_rule", "start"]
 
 MERGE: Final = "duplicates.merge"
-# Clusters that one transaction looks for; each is merged in a transaction of its own.
+NOTHING: Final = {"merged": 0, "skipped": 0}
+# Values that one transaction looks for; the customers of each are merged in transactions of their own.
 AHEAD: Final = 50
 # Sources that one merge takes; of a larger cluster the rest follows.
-MOST: Final = 50
+SOURCES: Final = 50
 
 NOTE: Final = """
 INSERT INTO crm.batch_item (tenant_id, batch_id, customer_id, status, code)
@@ -44,61 +47,97 @@ async def start(session: AsyncSession, actor: Actor, rule: MergeRuleIn) -> UUID:
     """Enqueues the merges. Clusters are found by a key that the rule's fields contain.
 
     Raises:
-        ScanNeeded: no key that is ready finds them.
+        RuleNeedsKey: no key finds them.
+        KeyNotReady, ScanNeeded: the key does not know all customers yet.
     """
     keys = (await registries.load(session)).duplicate_keys
     base = _base(reasons.all_reasons(keys), rule.fields)
+    if base is None:
+        raise KeyNotReady() if _base(keys, rule.fields) else RuleNeedsKey()
     scanned = await session.scalar(select(DuplicateSetting.scanned_at).where(DuplicateSetting.id == tenant_of(session)))
-    if base is None or (base.no < 0 and scanned is None):
+    if base.no < 0 and scanned is None:
         raise ScanNeeded()
-    args = {**rule.model_dump(), "sees_all": actor.may("customers.view_all")}
-    job_id = await jobs.enqueue(session, actor, MERGE, queue="bulk", args=args, lane="duplicates")
+    job_id = await jobs.enqueue(session, actor, MERGE, queue="bulk", args=rule.model_dump(), lane="duplicates")
     await record(session, actor, "job.merge_requested", job_id, data=rule.model_dump(), batch_id=job_id)
     return job_id
 
 
 async def merge_by_rule(run: Run) -> Outcome:
-    """Merges cluster after cluster; progress and effect are in one transaction, so that nothing is merged twice."""
-    rights = {"customers.view", "customers.merge"} | ({"customers.view_all"} if run.args["sees_all"] else set())
-    actor = replace(run.actor, permissions=frozenset(rights))
-    while True:
+    """Merges value after value; progress and effect are in one transaction, so that nothing is merged twice. Its author
+    must still be allowed to, and whom they see now is whom it is about."""
+    fields = run.args["fields"]
+    while (stopped := run.interrupted()) is None:
+        async with run.transaction() as session:
+            actor = await actor_now(session, run.actor.kind, run.actor.id)
+            base = _base(reasons.all_reasons((await registries.load(session)).duplicate_keys), fields)
+            values, found, more = list[Position](), list[Members](), False
+            if actor is not None and base is not None:
+                raw = await driver(session)
+                values, more = await centre.repeated(raw, run.tenant_id, [base.no], _after(run, base), AHEAD)
+                wanted = [(one, _behind(run, one)) for one in values]
+                found = await centre.members(raw, actor, [base], wanted, _plain(base, fields))
+        if actor is None or not actor.may("customers.merge"):
+            return Failed(code="forbidden")
+        if base is None:
+            return Done(result=_counts(run))
+        for value, holders in zip(values, found, strict=True):
+            stopped = await _merge_all(run, actor, base, value, holders)
+            if stopped:
+                return stopped
+        if not more:
+            return Done(result=_counts(run))
+        run.progress = {**run.progress, "next": list(values[-1])}
+    return stopped
+
+
+async def _merge_all(run: Run, actor: Actor, base: DuplicateKey, value: Position, found: Members) -> Outcome | None:
+    """Merges who has a value: as many at once as the centre looks at, until there is nobody more."""
+    while len(found.ids) > 1:
         stopped = run.interrupted()
         if stopped:
             return stopped
         async with run.transaction() as session:
-            base = _base(reasons.all_reasons((await registries.load(session)).duplicate_keys), run.args["fields"])
-            if base is None:
-                return Done(result=_counts(run))
-            after = run.progress.get("next") or centre.START
-            found, more = await centre.clusters(
-                await driver(session), actor, [base], [base], (int(after[0]), int(after[1])), AHEAD
+            merged, skipped = await _merge(session, actor, run, base, found.ids)
+            counts = run.progress.get("counts", NOTHING)
+            run.progress = {
+                **run.progress,
+                "done": run.progress.get("done", 0) + 1,
+                "counts": {"merged": counts["merged"] + merged, "skipped": counts["skipped"] + skipped},
+            }
+            if not found.more:
+                run.progress |= {"next": list(value)}
+                return None
+            # Those who became one have made room; if nobody did, the others are behind them.
+            behind = _behind(run, value) if merged else found.ids[-1]
+            run.progress |= {"behind": [list(value), str(behind)]}
+            [found] = await centre.members(
+                await driver(session), actor, [base], [(value, behind)], _plain(base, run.args["fields"])
             )
-        for cluster in found:
-            stopped = run.interrupted()
-            if stopped:
-                return stopped
-            async with run.transaction() as session:
-                merged, skipped = await _merge(session, actor, run, base, cluster.ids)
-                # Of a cluster too large for one look, the rest comes next.
-                again = merged and len(cluster.ids) == centre.MOST
-                no, value_hash = cluster.position
-                run.progress = {
-                    "done": run.progress.get("done", 0) + 1,
-                    "merged": run.progress.get("merged", 0) + merged,
-                    "skipped": run.progress.get("skipped", 0) + skipped,
-                    "next": [no, value_hash + 1 if again else value_hash],
-                }
-            if again:
-                break
-        else:
-            if more is None:
-                return Done(result=_counts(run))
-            run.progress = {**run.progress, "next": list(more)}
+    return None
+
+
+def _after(run: Run, base: DuplicateKey) -> Position:
+    """The value that was done last, unless that was one of another key."""
+    no, value_hash = run.progress.get("next", centre.START)
+    return (no, value_hash) if no == base.no else centre.START
+
+
+def _behind(run: Run, value: Position) -> UUID:
+    """The customer behind whom those of this value are still to be looked at."""
+    of, behind = run.progress.get("behind", (None, None))
+    return UUID(behind) if of == list(value) else centre.FIRST
+
+
+def _plain(base: DuplicateKey, fields: Sequence[str]) -> DuplicateKey | None:
+    """What the rule wants beside its key, as far as it is in the customers' columns alone."""
+    rest = tuple(one for one in fields if one not in (*base.fields, "phone", "email"))
+    return DuplicateKey(0, rest) if rest else None
 
 
 def _base(known: Sequence[DuplicateKey], fields: Sequence[str]) -> DuplicateKey | None:
-    """The reason with the most of the rule's fields and no other."""
-    fitting = [one for one in known if set(one.fields) <= set(fields)]
+    """The reason with the most of the rule's fields and no other. No two customers have one phone of their own, so that
+    it finds somebody only as a reason that looks at contacts too."""
+    fitting = [one for one in known if set(one.fields) <= set(fields) and (one.plain is not ("phone" in one.fields))]
     return max(fitting, key=lambda one: len(one.fields), default=None)
 
 
@@ -119,9 +158,12 @@ async def _merge(
         for same in by_kind.values():
             if len(same) == 1:
                 skipped += await _note(raw, run, same, "skipped", "merge_other_kind")
-            for at in range(1, len(same), MOST):
-                sources = same[at : at + MOST]
-                code = await _try(session, actor, run, same[0], sources)
+                continue
+            together, apart = await _one_person(raw, actor, same)
+            skipped += await _note(raw, run, apart, "skipped", "dismissed")
+            for at in range(1, len(together), SOURCES):
+                sources = together[at : at + SOURCES]
+                code = await _try(session, actor, run, together[0], sources)
                 await _note(raw, run, sources, "skipped" if code else "changed", code)
                 merged, skipped = (merged, skipped + len(sources)) if code else (merged + len(sources), skipped)
     return merged, skipped
@@ -131,14 +173,18 @@ async def _alike(
     raw: asyncpg.Connection, actor: Actor, fields: Sequence[str], base: DuplicateKey, rows: dict[UUID, Row]
 ) -> list[list[UUID]]:
     """The customers by the values of the rule's fields, as they are now that they are locked."""
-    if set(fields) == set(base.fields):
-        statement = reasons.values([base], "c.id = ANY($2::uuid[])", "p.customer_id = ANY($2::uuid[])")
-        statement = f"SELECT * FROM ({statement}) AS v WHERE key_no = {base.no:d}"
-    else:
-        statement = values_sql([DuplicateKey(0, tuple(fields))], "c.id = ANY($2::uuid[])")
-    values: dict[str, list[UUID]] = defaultdict(list)
+    parts = [base, *(one for one in (reasons.PHONE, reasons.EMAIL) if {*one.fields} <= {*fields} - {*base.fields})]
+    plain = _plain(base, fields)
+    if plain:
+        parts.append(plain)
+    held: dict[UUID, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    statement = reasons.values(parts, "c.id = ANY($2::uuid[])", "p.customer_id = ANY($2::uuid[])")
     for row in await raw.fetch(statement, actor.tenant_id, list(rows)):
-        values[row["value"]].append(row["customer_id"])
+        held[row["customer_id"]][row["key_no"]].append(row["value"])
+    values: dict[tuple[str, ...], list[UUID]] = defaultdict(list)
+    for one, of_one in held.items():
+        for value in product(*(of_one.get(part.no, ()) for part in parts)):
+            values[value].append(one)
     # Who has several phones may be alike with several; they go with the most.
     seen: set[UUID] = set()
     found = []
@@ -146,6 +192,16 @@ async def _alike(
         found.append([one for one in ids if one not in seen])
         seen.update(ids)
     return [ids for ids in found if len(ids) > 1]
+
+
+async def _one_person(raw: asyncpg.Connection, actor: Actor, ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
+    """The first of these with the others, and those of whom somebody said that they are not one of them."""
+    said = await dismissals.apart(raw, actor.tenant_id, ids)
+    together, apart = list[UUID](), list[UUID]()
+    for one in ids:
+        stranger = any(one in each and not each.isdisjoint(together) for each in said)
+        (apart if stranger else together).append(one)
+    return together, apart
 
 
 async def _try(session: AsyncSession, actor: Actor, run: Run, master: UUID, sources: Sequence[UUID]) -> str | None:
@@ -166,4 +222,4 @@ async def _note(raw: asyncpg.Connection, run: Run, ids: Sequence[UUID], status: 
 
 
 def _counts(run: Run) -> dict[str, Any]:
-    return {name: run.progress.get(name, 0) for name in ("done", "merged", "skipped")}
+    return {"done": run.progress.get("done", 0), **run.progress.get("counts", NOTHING)}

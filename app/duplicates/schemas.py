@@ -4,19 +4,30 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from app.core.masking import Phone, WithPhones, WithPhonesByField
 from app.core.schemas import Strict, example
+from app.core.validation import wrong
 from app.customers.schemas import Value
 
 KeyField = Literal["name", "code", "email", "phone", "fax", "tax_code", "office_address", "note", "birthday"]
+
+
+def _each_once(fields: list[KeyField]) -> list[KeyField]:
+    if len(set(fields)) < len(fields):
+        raise wrong("field_twice", "Mỗi trường chỉ được chọn một lần", "Each field can be named once")
+    return fields
+
+
+KeyFields = Annotated[list[KeyField], Field(min_length=1, max_length=4), AfterValidator(_each_once)]
 Sources = Literal["delete", "archive", "keep"]
 
 
 class DuplicateKeyIn(Strict):
     """A key: one field, or several that repeat only together."""
 
-    fields: Annotated[list[KeyField], Field(min_length=1, max_length=4)]
+    fields: KeyFields
     imports: Annotated[bool, Field(description="Whether imports check it too; the phone always is.")] = True
 
 
@@ -45,8 +56,8 @@ class DuplicateKeysOut(BaseModel):
     version: int
 
 
-class ScanOut(BaseModel):
-    """The job that looks for duplicates."""
+class StartedOut(BaseModel):
+    """The job that does what was asked for."""
 
     job_id: UUID
 
@@ -56,7 +67,7 @@ class ReasonOut(BaseModel):
 
     fields: list[KeyField]
     label: Annotated[str, Field(examples=["Trùng Email"])]
-    value: str | None = None
+    value: Phone | None = None
 
 
 class SuspectOut(BaseModel):
@@ -66,7 +77,7 @@ class SuspectOut(BaseModel):
     code: str
     name: str
     kind: str
-    phone: str | None
+    phone: Phone | None
     email: str | None
     owner_id: UUID | None
     owner_name: str | None
@@ -79,6 +90,7 @@ class ClusterOut(BaseModel):
 
     reasons: list[ReasonOut]
     customers: list[SuspectOut]
+    more: Annotated[bool, Field(description="Whether others share this too: these are the first hundred.")]
 
 
 class ClusterPage(BaseModel):
@@ -115,6 +127,28 @@ class DismissedOut(BaseModel):
 
     id: UUID
     customer_ids: list[UUID]
+
+
+class DismissalOut(DismissedOut):
+    """A dismissal, as far as the caller may see its customers."""
+
+    dismissed_at: datetime
+    dismissed_by: UUID
+    dismissed_by_name: Annotated[str | None, Field(description="Null for an API key.")]
+
+
+class TakenBackOut(BaseModel):
+    """How many dismissals were taken back."""
+
+    changed: Annotated[int, Field(description="1, or 0 where it was gone already.")]
+
+
+class DismissalPage(BaseModel):
+    """A page of dismissals, the newest first."""
+
+    items: list[DismissalOut]
+    next_cursor: str | None
+    count: int | None = None
 
 
 class ChoiceIn(Strict):
@@ -171,8 +205,8 @@ class PlannedField(BaseModel):
 
     field: str
     label: str
-    before: Any
-    after: Any
+    before: WithPhones
+    after: WithPhones
     origin: Annotated[str, Field(description="source, union or chosen.")]
     customer_id: UUID | None = None
 
@@ -208,8 +242,8 @@ class LeftOut(BaseModel):
             "gone: the moved record was deleted or moved on."
         ),
     ]
-    before: Any = None
-    now: Any = None
+    before: WithPhones = None
+    now: WithPhones = None
     taken_by: UUID | None = None
 
 
@@ -221,7 +255,7 @@ class MergeOut(BaseModel):
     master_id: UUID
     source_ids: list[UUID]
     sources: Sources
-    fields: Annotated[dict[str, list[Any]], Field(description="{column: [before, after]} of the master.")]
+    fields: Annotated[WithPhonesByField, Field(description="{column: [before, after]} of the master.")]
     moved: Annotated[dict[str, int], Field(description="Related records by kind.")]
     left: Annotated[list[LeftOut], Field(description="After an undo: what was kept and what could not be given back.")]
     batch_id: UUID | None
@@ -245,6 +279,9 @@ class MergeRuleIn(Strict):
 
     model_config = example({"fields": ["email", "name"], "master": "oldest", "sources": "delete"})
 
-    fields: Annotated[list[KeyField], Field(min_length=1, max_length=4)]
+    fields: KeyFields
     master: Literal["oldest", "newest"] = "oldest"
-    sources: Sources = "delete"
+    sources: Annotated[
+        Literal["delete", "archive"],
+        Field(description="None is kept: those who stay in use would share the fields again."),
+    ] = "delete"

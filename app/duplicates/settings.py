@@ -59,8 +59,8 @@ async def change(
     )  # fmt: skip
     job_id = None
     if {key.no for key in keys if key.stored} != {key.no for key in before if key.stored}:
-        job_id = await jobs.enqueue(session, actor, BUILD, queue="bulk", lane="duplicates")
-        await jobs.enqueue(session, actor, BUILD, queue="bulk", lane="duplicates", run_at=now() + SETTLE)
+        job_id = await jobs.enqueue(session, actor, BUILD, queue="bulk", lane="duplicates", stoppable=False)
+        await jobs.enqueue(session, actor, BUILD, queue="bulk", lane="duplicates", delay=SETTLE, stoppable=False)
     return _out(keys, version + 1, job_id)
 
 
@@ -89,7 +89,7 @@ def _numbered(
         fields = frozenset(one.fields)
         if fields == {"phone"}:
             continue
-        if fields in wanted or len(fields) < len(one.fields):
+        if fields in wanted:
             raise KeysInvalid()
         old = known.get(fields)
         if old is None and fields == {"email"}:

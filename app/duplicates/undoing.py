@@ -4,19 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.clock import now
-from app.core.db import driver
+from app.core.db import constraint, driver, tenant_of
 from app.core.errors import NotFound
 from app.core.events import record
 from app.core.paging import Pager
 from app.customers import phones
 from app.customers import registry as registries
+from app.customers.changing import Overtaken
 from app.customers.registry import Registry
+from app.customers.words import phone_tail
 from app.duplicates import planning, related
 from app.duplicates.errors import MergeNotUndoable, MergeUndone
 from app.duplicates.merging import claim_uniques, follow, tell_referred, write_columns
@@ -24,17 +27,22 @@ from app.duplicates.models import Merge
 from app.duplicates.planning import Row
 from app.duplicates.schemas import LeftOut, MergeOut, MergePage
 
-__all__ = ["get", "page", "undo"]
+__all__ = ["get", "just_made", "page", "undo"]
 
 TAKE_POINTS: Final = """
 DELETE FROM crm.contact_point p USING crm.merge_item i
 WHERE i.tenant_id = $1 AND i.merge_id = $2 AND i.what = 'added_points' AND p.tenant_id = $1 AND p.id = i.row_id
 """
-# A contact that was made for a phone goes with it, unless somebody has made more of it since.
+# A contact that was made for a phone goes with it, unless somebody has made more of it since: later merges that took it
+# along, and their undoing, have raised its version by one each. $3 is when this merge was made.
 TAKE_CONTACTS: Final = """
 DELETE FROM crm.contact t USING crm.merge_item i
 WHERE i.tenant_id = $1 AND i.merge_id = $2 AND i.what = 'added_contacts' AND t.tenant_id = $1 AND t.id = i.row_id
-  AND t.version = 1
+  AND t.version = 1 + (
+      SELECT count(*) + count(m.undone_at) FROM crm.customer_merge m
+      JOIN crm.merge_item took ON took.tenant_id = $1 AND took.merge_id = m.id AND took.what = 'contacts'
+        AND took.row_id = t.id
+      WHERE m.tenant_id = $1 AND m.created_at >= $3 AND m.id <> $2)
   AND NOT EXISTS (SELECT FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.contact_id = t.id)
 """
 # $3 now, $4 those whose phone is another's by now.
@@ -44,18 +52,14 @@ UPDATE crm.customer c SET deleted_at = NULL, deleted_by = NULL, deleted_reason =
        version = c.version + 1, updated_at = $3::timestamptz
 WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND c.merged_into IS NOT NULL
 """
-# $2 these customers, $3 the unique attributes, $4 their keys.
-LOST_VALUES: Final = """
-SELECT c.id AS customer_id, a.key, (c.attributes -> a.key)::text AS value, u.customer_id AS taken_by
-FROM crm.customer c CROSS JOIN unnest($3::uuid[], $4::text[]) AS a (id, key)
-LEFT JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = a.id AND u.value = c.attributes ->> a.key
-WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND c.deleted_at IS NULL AND c.attributes ->> a.key IS NOT NULL
-  AND u.customer_id IS DISTINCT FROM c.id
+# $2 customers, $3 the phone of each, $4 its digits backwards unless a contact may have it too (a lead's). Answers whose
+# phone is another's, and who that is if it is its own.
+TAKEN: Final = f"""
+SELECT one.id, o.id AS taken_by FROM unnest($2::uuid[], $3::text[], $4::text[]) AS one (id, phone, tail)
+LEFT JOIN crm.customer o ON o.tenant_id = $1 AND o.phone = one.phone AND o.deleted_at IS NULL AND o.id <> one.id
+WHERE o.id IS NOT NULL OR one.tail IS NOT NULL AND {phones.HELD.format(tail="one.tail", own="one.id")}
 """
-PHONE_OF: Final = """
-SELECT c.id FROM crm.customer c
-WHERE c.tenant_id = $1 AND c.phone = $2 AND c.deleted_at IS NULL AND c.id <> ALL($3::uuid[])
-"""
+ATTEMPTS: Final = 3
 
 
 async def get(session: AsyncSession, actor: Actor, merge_id: UUID) -> MergeOut:
@@ -68,6 +72,11 @@ async def get(session: AsyncSession, actor: Actor, merge_id: UUID) -> MergeOut:
     if row is None or row.master_id not in await _seen(session, actor, [row]):
         raise NotFound()
     return _out(row)
+
+
+async def just_made(session: AsyncSession, merge_id: UUID) -> MergeOut:
+    """A merge of this transaction, also for a caller who may not see the master any more: it has another owner now."""
+    return _out(await session.get_one(Merge, (tenant_of(session), merge_id)))
 
 
 async def page(
@@ -106,6 +115,7 @@ async def undo(session: AsyncSession, actor: Actor, merge_id: UUID) -> MergeOut:
     Raises:
         NotFound, MergeUndone
         MergeNotUndoable: one of the customers is gone, or was merged further.
+        Overtaken: somebody took a phone in this very moment, again and again.
     """
     made = await session.scalar(select(Merge).where(Merge.id == merge_id).with_for_update())
     if made is None or made.master_id not in await _seen(session, actor, [made]):
@@ -115,19 +125,15 @@ async def undo(session: AsyncSession, actor: Actor, merge_id: UUID) -> MergeOut:
     involved = [made.master_id, *made.source_ids]
     rows = await planning.load(session, actor, involved, lock=True, deleted=True)
     _check(made, rows)
-    registry, raw, moment = await registries.load(session), await driver(session), now()
-    left = await _restore_master(session, registry, made, rows)
-    await raw.execute(TAKE_POINTS, actor.tenant_id, merge_id)
-    await raw.execute(TAKE_CONTACTS, actor.tenant_id, merge_id)
-    gone = await related.give_back(raw, actor.tenant_id, made.master_id, merge_id, moment, made.created_at)
+    registry = await registries.load(session)
+    left = await _restore(session, registry, made, rows)
     if "referred" in made.moved:
         await tell_referred(session, actor, merge_id, made.master_id, back=True)
-    left += [LeftOut(customer_id=made.master_id, field=what, code="gone", before=n) for what, n in gone.items()]
-    left += await _restore_sources(session, actor, made, rows)
-    left += await _restore_uniques(session, registry, made)
     await follow(session, actor, registry, involved)
-    made.undo = {"left": [one.model_dump(mode="json") for one in left]}
-    made.undone_at, made.updated_at, made.version = moment, moment, made.version + 1
+    # Not as JSON, which is what a reply says: who may not see phones must not mask what is kept.
+    made.undo = {"left": [msgspec.to_builtins(one.model_dump()) for one in left]}
+    made.undone_at = made.updated_at = now()
+    made.version += 1
     await session.flush()
     await _tell(session, actor, registry, made, rows)
     return _out(made)
@@ -136,9 +142,40 @@ async def undo(session: AsyncSession, actor: Actor, merge_id: UUID) -> MergeOut:
 def _check(made: Merge, rows: Mapping[UUID, Row]) -> None:
     for one in (made.master_id, *made.source_ids):
         row = rows.get(one)
-        alone = row is not None and (row["deleted_at"] is None or one != made.master_id)
-        if row is None or not alone or row["merged_into"] not in (None, str(made.master_id)):
+        # Who lives was not merged further, whatever was before somebody took them out of the trash.
+        if row is None or (row["deleted_at"] and (one == made.master_id or _elsewhere(row, made))):
             raise MergeNotUndoable(extra={"customer_id": str(one)})
+
+
+def _elsewhere(row: Row, made: Merge) -> bool:
+    return row["merged_into"] not in (None, str(made.master_id))
+
+
+async def _restore(session: AsyncSession, registry: Registry, made: Merge, rows: Mapping[UUID, Row]) -> list[LeftOut]:
+    """Makes all of them what they were, in a savepoint: again when somebody who was quicker has a phone by now. Who
+    adds a customer takes no lock; the unique index decides."""
+    for _ in range(ATTEMPTS):
+        try:
+            async with session.begin_nested():
+                # The savepoint is set when the session first uses its connection; the bare driver does not count.
+                await session.connection()
+                left = await _restore_master(session, registry, made, rows)
+                left += await _take_back(session, made)
+                left += await _restore_sources(session, made, rows)
+                return left + await _restore_uniques(session, registry, made)
+        except asyncpg.UniqueViolationError as error:
+            if constraint(error) != "customer_phone_uq":
+                raise
+    raise Overtaken()
+
+
+async def _take_back(session: AsyncSession, made: Merge) -> list[LeftOut]:
+    """Takes what the merge had added, and gives the related records back."""
+    raw = await driver(session)
+    await raw.execute(TAKE_POINTS, made.tenant_id, made.id)
+    await raw.execute(TAKE_CONTACTS, made.tenant_id, made.id, made.created_at)
+    gone = await related.give_back(raw, made.tenant_id, made.master_id, made.id, now(), made.created_at)
+    return [LeftOut(customer_id=made.master_id, field=what, code="gone", before=n) for what, n in gone.items()]
 
 
 async def _restore_master(
@@ -161,46 +198,40 @@ async def _restore_master(
                 )
             )  # fmt: skip
             continue
-        if key == "phone" and before["phone"]:
-            taken_by = await raw.fetchval(PHONE_OF, made.tenant_id, before["phone"], [made.master_id])
-            if taken_by is not None:
-                left.append(_taken(made.master_id, "phone", before["phone"], taken_by))
-                before = {"phone": None, "phone_typed": None}
+        if key == "phone" and (taken := await _taken_phones(session, [{**master, **before}])):
+            left += taken
+            before = dict.fromkeys(before)
         states.append(before)
     await write_columns(raw, made.tenant_id, made.master_id, states)
     return left
 
 
-async def _restore_sources(session: AsyncSession, actor: Actor, made: Merge, rows: Mapping[UUID, Row]) -> list[LeftOut]:
+async def _restore_sources(session: AsyncSession, made: Merge, rows: Mapping[UUID, Row]) -> list[LeftOut]:
     """Makes the sources customers again; a phone that somebody has by now is told and not taken away."""
-    raw, left = await driver(session), list[LeftOut]()
     # A source that somebody took out of the trash, or that was kept, has its phone.
     back = [one for one in made.source_ids if rows[one]["merged_into"] and rows[one]["deleted_at"]]
-    await phones.lock(session, [rows[one]["phone"] for one in back if rows[one]["phone"]])
-    for one in back:
-        phone = rows[one]["phone"]
-        if not phone:
-            continue
-        taken_by = await raw.fetchval(PHONE_OF, made.tenant_id, phone, [one])
-        if taken_by is not None or await phones.held(session, actor, [phone], one) is not None:
-            left.append(_taken(one, "phone", phone, taken_by))
+    left = await _taken_phones(session, [rows[one] for one in back])
     lost = [line.customer_id for line in left]
-    await raw.execute(RESTORE, made.tenant_id, back, now(), lost)
+    await (await driver(session)).execute(RESTORE, made.tenant_id, back, now(), lost)
     return left
 
 
+async def _taken_phones(session: AsyncSession, wanted: Sequence[Row]) -> list[LeftOut]:
+    """Whose phone is another's by now, or a contact's of another; nobody gives it to a contact from now on."""
+    given = [row for row in wanted if row["phone"]]
+    await phones.lock(session, [row["phone"] for row in given])
+    found = await (await driver(session)).fetch(
+        TAKEN, tenant_of(session), [UUID(row["id"]) for row in given], [row["phone"] for row in given],
+        [None if row["kind"] == "lead" else phone_tail(row["phone"]) for row in given],
+    )  # fmt: skip
+    by_id = {UUID(row["id"]): row["phone"] for row in given}
+    return [_taken(row["id"], "phone", by_id[row["id"]], row["taken_by"]) for row in found]
+
+
 async def _restore_uniques(session: AsyncSession, registry: Registry, made: Merge) -> list[LeftOut]:
-    raw, involved = await driver(session), [made.master_id, *made.source_ids]
-    await claim_uniques(raw, made.tenant_id, registry, involved)
-    uniques = [one for one in registry.attributes if one.unique]
-    if not uniques:
-        return []
-    rows = await raw.fetch(
-        LOST_VALUES, made.tenant_id, involved, [one.attribute_id for one in uniques], [one.name for one in uniques]
-    )
-    left = []
-    by_name = {one.name: one for one in uniques}
-    for row in rows:
+    raw, left = await driver(session), list[LeftOut]()
+    by_name = {one.name: one for one in registry.attributes if one.unique}
+    for row in await claim_uniques(raw, made.tenant_id, registry, [made.master_id, *made.source_ids]):
         found = by_name[row["key"]]
         state = {"attributes": {found.name: None}} | ({found.slot: None} if found.slot else {})
         await write_columns(raw, made.tenant_id, row["customer_id"], [state])
@@ -217,7 +248,8 @@ async def _seen(session: AsyncSession, actor: Actor, rows: Sequence[Merge]) -> s
 
 
 async def _tell(session: AsyncSession, actor: Actor, registry: Registry, made: Merge, rows: Mapping[UUID, Row]) -> None:
-    after = await planning.load(session, actor, [made.master_id])
+    # It may have got back an owner whose customers the caller cannot see.
+    after = await planning.load(session, actor, [made.master_id], unseen=True)
     changes = {}
     for key in made.written:
         if (found := registry.fields.get(key)) is not None:
@@ -232,12 +264,9 @@ async def _tell(session: AsyncSession, actor: Actor, registry: Registry, made: M
 
 
 def _out(row: Merge) -> MergeOut:
-    fields = {}
-    for key, after in row.written.items():
-        before = row.before[key]
-        column = next(iter(after))
-        pair = (before[column], after[column])
-        fields[key] = [next(iter(one.values())) if column == "attributes" else one for one in pair]
+    fields = {
+        key: [planning.stored(key, one) for one in (row.before[key], after)] for key, after in row.written.items()
+    }
     return MergeOut.model_validate(
         {
             "id": row.id, "state": "done" if row.undone_at is None else "undone", "master_id": row.master_id,

@@ -1,97 +1,79 @@
-"""The cells of an export: for each field, the SQL of its value and how the writer shows it."""
+"""The cells of an export: for each field, the SQL of its value, and how the writer shows what that gives.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+PostgreSQL gives little more than what it stores: the writer, a process of its own, puts the names in.
+"""
 
-import msgspec
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
 
-from app.core.fields import Field
-from app.core.vietnam import provinces
+from app.core.fields import GENDERS, Field
+from app.core.vietnam import phone, provinces
 from app.customers.registry import KINDS, Registry
+from app.exports.child import How
 from app.filters.search import Sql
 
-How = Literal["text", "date", "datetime", "boolean", "list"]
-GENDERS: Final = {"male": ("Nam", "Male"), "female": ("Nữ", "Female"), "other": ("Khác", "Other")}
-# jsonb_build_array takes a hundred arguments.
-WIDTH: Final = 90
 HOW: Final[dict[str, How]] = {"date": "date", "datetime": "datetime", "boolean": "boolean", "choices": "list"}
-NUMBERS: Final = {"groups": "groups", "tags": "tags"}
+MOMENT: Final = "to_char({} AT TIME ZONE 'Asia/Ho_Chi_Minh', 'DD/MM/YYYY HH24:MI:SS')"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the file."""
+    """A column of the file. `names` are those of the values, if they are not shown as they are."""
 
     header: str
-    how: How
     value: str
+    how: How = "text"
+    names: Mapping[str, str] | None = field(default=None, compare=False)
 
 
-def columns(sql: Sql, registry: Registry, keys: Sequence[str], *, masked: bool, vietnamese: bool) -> list[Column]:
-    """The columns of these fields over a customer `c`; a field that is no more is left out."""
+def columns(
+    sql: Sql, registry: Registry, keys: Sequence[str], people: Mapping[UUID, str], *, masked: bool, vietnamese: bool
+) -> list[Column]:
+    """The columns of these fields over a customer `c`; a field that is no more is left out. `people` are the full names
+    of everybody who ever was a user."""
     found = (registry.get(key) for key in keys)
-    return [_column(sql, registry, field, masked=masked, vietnamese=vietnamese) for field in found if field]
+    return [_column(sql, registry, field, people, masked=masked, vietnamese=vietnamese) for field in found if field]
 
 
-def row_of(made: Sequence[Column]) -> str:
-    """A jsonb array of a customer's cells."""
-    parts = [made[at : at + WIDTH] for at in range(0, len(made), WIDTH)]
-    return " || ".join(f"jsonb_build_array({', '.join(one.value for one in part)})" for part in parts)
+def page(made: Sequence[Column], where: str) -> str:
+    """A statement for the customers `c` of a predicate: their number, and the JSON array of each column's values, the
+    newest customer first."""
+    parts = [f"json_agg({one.value} ORDER BY c.id DESC)::text" for one in made]
+    return f"SELECT {', '.join(['count(*)', *parts])} FROM crm.customer c WHERE c.tenant_id = $1 AND {where}"
 
 
-def _column(sql: Sql, registry: Registry, field: Field, *, masked: bool, vietnamese: bool) -> Column:
-    how = HOW.get(field.type, "text")
+def _column(
+    sql: Sql, registry: Registry, field: Field, people: Mapping[UUID, str], *, masked: bool, vietnamese: bool
+) -> Column:
     header = field.vi if vietnamese else field.en
-    if field.is_attribute:
-        name = f"{sql.arg(field.name)}::text"
-        value = f"c.attributes ->> {name}"
-        if field.type == "phone":
-            return Column(header, how, _phone(value, masked=masked))
-        return Column(header, how, _person(value) if field.type == "person" else f"c.attributes -> {name}")
-    column = f"c.{field.column}"
+    # As text where it is one, else as JSON, which still tells a number from a text.
+    plain = f"c.attributes ->> {sql.arg(field.name)}::text" if field.is_attribute else f"c.{field.column}"
     if field.type == "phone":
-        return Column(header, how, _phone(column, masked=masked))
-    if field.key in NUMBERS:
-        of = registry.groups if field.key == "groups" else registry.tags
-        names = _object(sql, {str(one.no): one.name for one in of.values()})
-        return Column(header, "list", f"(SELECT jsonb_agg({names} -> one::text) FROM unnest({column}) AS one)")
+        return Column(header, phone.mask_sql(plain) if masked else phone.national_sql(plain))
     if field.type == "person":
-        return Column(header, how, _person(f"{column}::text"))
+        return Column(header, plain, names={str(id_): name for id_, name in people.items()})
+    if field.is_attribute:
+        return Column(header, plain.replace("->>", "->"), HOW.get(field.type, "text"))
+    if field.key in ("groups", "tags"):
+        of = registry.groups if field.key == "groups" else registry.tags
+        return Column(header, plain, "list", {str(one.no): one.name for one in of.values()})
     if field.type == "record":
-        code = f"(SELECT o.code FROM crm.customer o WHERE o.tenant_id = $1 AND o.id = {column})"
-        return Column(header, how, code)
-    names_of = _names(registry, field, vietnamese=vietnamese)
-    return Column(header, how, column if names_of is None else f"({_object(sql, names_of)} ->> {column}::text)")
+        return Column(header, f"(SELECT o.code FROM crm.customer o WHERE o.tenant_id = $1 AND o.id = {plain})")
+    if field.type == "datetime":
+        return Column(header, MOMENT.format(plain))
+    return Column(header, plain, HOW.get(field.type, "text"), _names(registry, field, vietnamese=vietnamese))
 
 
 def _names(registry: Registry, field: Field, *, vietnamese: bool) -> dict[str, str] | None:
     """What people call the values that the column holds."""
-    place = 0 if vietnamese else 1
     if field.key in registry.labels:
         return {str(id_): name for id_, name in registry.labels[field.key].items()}
     if field.type == "province":
         return {one.code: one.name for one in provinces.ALL}
     if field.type == "gender":
-        return {value: names[place] for value, names in GENDERS.items()}
+        return {value: vi if vietnamese else en for value, (vi, en) in GENDERS.items()}
     if field.key != "kind":
         return None
     return {value: vi if vietnamese else en for value, (vi, en, _) in KINDS.items()}
-
-
-def _phone(value: str, *, masked: bool) -> str:
-    """As it is dialled at home; masked, only its ends."""
-    national = f"(CASE WHEN {value} LIKE '+84%' THEN '0' || substr({value}, 4) ELSE {value} END)"
-    return f"(left({national}, 4) || '***' || right({national}, 3))" if masked else national
-
-
-def _person(value: str) -> str:
-    return f"(SELECT p.full_name FROM crm.app_user p WHERE p.tenant_id = $1 AND p.id::text = {value})"
-
-
-def _object(sql: Sql, names: dict[str, str]) -> str:
-    return f"{sql.arg(_json(names))}::text::jsonb"
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

@@ -15,6 +15,7 @@ from app.exports.schemas import ExportIn, ExportOut
 from app.identity.access import Requires
 
 CanExport = Annotated[Actor, Depends(Requires("customers.export"))]
+CanStart = Annotated[Actor, Depends(Requires("customers.export", once=True))]
 
 router = APIRouter(prefix="/exports", tags=["exports"], route_class=Route)
 
@@ -34,10 +35,11 @@ FILE: dict[int | str, dict[str, Any]] = {
 
 @router.post("", summary="Export customers to a file", status_code=202)
 async def create_export(
-    actor: CanExport, session: Session, work: CurrentWork, response: Response, body: ExportIn
+    actor: CanStart, session: Session, work: CurrentWork, response: Response, body: ExportIn
 ) -> ExportOut:
-    """Written by a job: the customers that the selection holds now, in the columns asked for or those of the caller's
-    view. Phones are masked for who may not see them. What was exported, and by whom, is recorded."""
+    """Needs an Idempotency-Key. Written by a job: the customers that the selection holds now, in the columns asked for
+    or those of the caller's view. Phones are masked for who may not see them. What was exported, and by whom, is
+    recorded."""
     made = await service.start(session, actor, body)
     response.headers["Location"] = f"/api/v1/exports/{made.id}"
     return await _shown(session, actor, work, response, made.id)

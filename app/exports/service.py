@@ -1,10 +1,12 @@
 """Exports: started, shown, taken."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,19 +17,23 @@ from app.core.db import driver
 from app.core.errors import NotFound, invalid
 from app.core.events import record
 from app.core.i18n import language
+from app.core.masking import sees_phones
 from app.core.work import Work
 from app.customers import batches
 from app.customers import registry as registries
-from app.customers.choosing import choose
+from app.customers.choosing import Choice, CountMoved
+from app.customers.entity import CUSTOMERS
 from app.customers.registry import Registry
+from app.customers.selection import Selection, where
 from app.exports import files
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.links import link, tenant_of_link
 from app.exports.models import Export
 from app.exports.schemas import ExportIn, ExportOut
+from app.filters.search import Sql, door
 from app.views import customer_view
 
-__all__ = ["WRITE", "get", "open_file", "start"]
+__all__ = ["WRITE", "chosen", "get", "open_file", "start"]
 
 WRITE: Final = "exports.write"
 LANE: Final = "exports"
@@ -43,13 +49,13 @@ async def start(session: AsyncSession, actor: Actor, body: ExportIn, *, expected
     actor.require("customers.export")
     registry = await registries.load(session)
     columns = _columns(registry, body.columns) if body.columns else await default_columns(session, actor, registry)
-    choice = await choose(await driver(session), registry, actor, body.selection, "live", expected)
+    choice = await chosen(await driver(session), registry, actor, body.selection, expected)
     export_id, moment = new_id(), now()
     job_id = await jobs.enqueue(
         session, actor, WRITE, queue="bulk", lane=LANE, subject_id=export_id, args={"export_id": str(export_id)},
         progress={"done": 0, "total": choice.count},
     )  # fmt: skip
-    masked = not actor.may("customers.reveal_phone")
+    masked = not sees_phones(actor)
     selection = _described(body)
     made: Export | None = await session.scalar(
         insert(Export)
@@ -66,6 +72,27 @@ async def start(session: AsyncSession, actor: Actor, body: ExportIn, *, expected
     data = {"count": choice.count, "columns": columns, "format": body.format, "selection": selection, "masked": masked}
     await record(session, actor, "export.created", export_id, data=data)
     return made
+
+
+async def chosen(
+    raw: asyncpg.Connection, registry: Registry, actor: Actor, selection: Selection, expected: int | None = None
+) -> Choice:
+    """Who would be in the file: also of given ids only those who live and whom the caller sees. Before the first write
+    of the transaction.
+
+    Raises:
+        Invalid, CountMoved
+    """
+    sql = Sql(actor.tenant_id)
+    wanted = where(sql, registry, actor, selection)
+    # A filter that names `deleted` finds the trash too.
+    wanted = replace(wanted, where=[*wanted.where, "c.deleted_at IS NULL"])
+    async with door(raw) as opened:
+        rows = await opened.every(CUSTOMERS, sql, wanted, size=batches.PART)
+    found = Choice([row[1] for row in rows], sum(row[0] for row in rows), by_ids=selection.ids is not None)
+    if expected is not None and expected != found.count:
+        raise CountMoved(count=found.count, expected=expected, extra={"count": found.count})
+    return found
 
 
 async def get(session: AsyncSession, actor: Actor, export_id: UUID, secret: bytes) -> ExportOut:

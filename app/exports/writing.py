@@ -1,11 +1,13 @@
 """The job that has an export's file written: pages of rows from the database, straight on to the process that writes.
 
-PostgreSQL makes the JSON, which passes through here as it is; while the process writes a page, the next is read.
+PostgreSQL makes the JSON, which passes through here as it is; while the process writes a page, the next is read. A file
+that was begun is of no use to the next run, so that the progress, which people see, takes no attempt back.
 """
 
 import asyncio
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,28 +19,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.clock import now
-from app.core.db import driver
 from app.core.runner import Done, Failed, Outcome, Retry, Run, Stopped
+from app.core.tasks import end
 from app.customers import batches
 from app.customers import registry as registries
+from app.customers.registry import Registry
 from app.customers.visibility import visible
 from app.exports import files
-from app.exports.cells import columns, row_of
-from app.exports.child import DONE, HEAD, Heading
+from app.exports.cells import columns, page
+from app.exports.child import DONE, HEAD, Heading, Shown
 from app.exports.models import Export
 from app.filters.search import Sql
 from app.identity.access import actor_now
+from app.identity.models import User
 from app.imports.children import child
 from app.imports.report.child import unique_headers
 
-PAGE = 2_500
+WRITER = "app.exports.child"
+PAGE = 5_000
+# Of 1,048,576, less the header.
+SHEET_ROWS = 1_048_575
 
 
 async def write_export(run: Run) -> Outcome:
     """Writes the file, from its beginning after every interruption."""
-    async with run.transaction() as session:
+    async with run.transaction(checkpoint=False) as session:
         row = await session.scalar(select(Export).where(Export.id == run.subject_id))
         actor = await actor_now(session, run.actor.kind, run.actor.id)
+        registry = await registries.load(session)
+        people = {one.id: one.full_name for one in await session.execute(select(User.id, User.full_name))}
         run.progress = {**run.progress, "done": 0}
     if row is None or actor is None or not actor.may("customers.export"):
         return Failed(code="forbidden", effect=_forget(run))
@@ -46,7 +55,7 @@ async def write_export(run: Run) -> Outcome:
         return Done(result={"rows": row.rows})
     with TemporaryDirectory(prefix="chot-export-") as folder:
         path = Path(folder) / f"customers.{row.format}"
-        writing = _Writing(run, row, actor)
+        writing = _Writing(run, row, actor, registry, people)
         try:
             written = await writing.write(path)
         except _Asked as asked:
@@ -57,8 +66,8 @@ async def write_export(run: Run) -> Outcome:
     return Done(result={"rows": writing.rows}, effect=lambda session: _ready(session, row.id, writing.rows))
 
 
-async def dead(session: AsyncSession, run: Run) -> None:
-    """The attempts are used up."""
+async def ended(session: AsyncSession, run: Run) -> None:
+    """Cancelled, or the attempts are used up."""
     await _forget(run)(session)
 
 
@@ -71,17 +80,24 @@ class _Asked(Exception):
 
 
 class _Writing:
-    def __init__(self, run: Run, row: Export, actor: Actor) -> None:
-        self._run, self._row, self._actor = run, row, actor
+    """One file. The columns and what the caller sees are decided once: each page has what the heading promised."""
+
+    def __init__(self, run: Run, row: Export, actor: Actor, registry: Registry, people: dict[UUID, str]) -> None:
+        self._run, self._row, self._vietnamese = run, row, row.language == "vi"
+        sql = Sql(run.tenant_id, [row.id])
+        self._columns = columns(sql, registry, row.columns, people, masked=row.masked, vietnamese=self._vietnamese)
+        seen = f"c.id = ANY($2::uuid[]) AND c.deleted_at IS NULL AND ({visible(sql, actor)})"
+        self._statement, self._args = page(self._columns, seen), sql.args
         self.rows = 0
 
     async def write(self, path: Path) -> bool:
         """Writes the file; False if the process died of it."""
         try:
-            async with child("app.exports.child", TMPDIR=str(path.parent)) as process:
-                await _send(process, msgspec.msgpack.encode(await self._heading(path)))
-                async for page in self._pages():
-                    await _send(process, page)
+            async with child(WRITER, TMPDIR=str(path.parent)) as process, aclosing(self._pages()) as pages:
+                await _send(process, msgspec.msgpack.encode(self._heading(path)))
+                async for data in pages:
+                    if data:
+                        await _send(process, data)
                 assert process.stdin is not None
                 assert process.stdout is not None
                 process.stdin.close()
@@ -89,61 +105,54 @@ class _Writing:
         except (asyncio.IncompleteReadError, ConnectionError):
             return False
 
-    async def _pages(self) -> AsyncIterator[bytes]:
-        """The rows as JSON, the newest customer first; each page is read while the one before is written."""
-        waiting: asyncio.Task[tuple[bytes, int]] | None = None
+    async def _pages(self) -> AsyncGenerator[bytes]:
+        """The newest customer first; each page is read while the one before is written."""
+        reading: asyncio.Task[tuple[bytes, int]] | None = None
         try:
             for number in reversed(range(self._row.parts)):
-                async with self._run.transaction() as session:
+                async with self._run.resources.db.transaction(self._run.tenant_id) as session:
                     ids = await batches.part(session, self._row.id, number)
                 ids.reverse()
                 for at in range(0, len(ids), PAGE):
-                    following = asyncio.create_task(self._page(ids[at : at + PAGE]))
-                    if waiting is not None:
-                        yield await self._taken(waiting)
-                    waiting = following
-            if waiting is not None:
-                yield await self._taken(waiting)
+                    ready = await reading if reading else None
+                    reading = asyncio.create_task(self._page(ids[at : at + PAGE]))
+                    if ready:
+                        yield await self._told(*ready)
+            if reading:
+                yield await self._told(*await reading)
         finally:
-            if waiting is not None:
-                waiting.cancel()
-                await asyncio.gather(waiting, return_exceptions=True)
+            if reading:
+                await end(reading)
 
-    async def _taken(self, waiting: "asyncio.Task[tuple[bytes, int]]") -> bytes:
-        body, count = await waiting
-        self.rows += count
+    async def _told(self, data: bytes, chosen: int) -> bytes:
+        """The page, once everybody can see how far the file is; and whether to go on."""
+        async with self._run.transaction(checkpoint=False):
+            self._run.progress = {**self._run.progress, "done": self._run.progress["done"] + chosen}
         if self._run.control == "cancel":
-            raise _Asked(Stopped(state="cancelled", effect=_forget(self._run)))
+            raise _Asked(Stopped(state="cancelled"))
         if self._run.control == "pause":
             raise _Asked(Stopped(state="paused"))
-        return body
+        return data
 
     async def _page(self, ids: list[UUID]) -> tuple[bytes, int]:
-        async with self._run.transaction() as session:
-            registry = await registries.load(session)
-            sql = Sql(self._run.tenant_id, [ids])
-            vietnamese = self._row.language == "vi"
-            made = columns(sql, registry, self._row.columns, masked=self._row.masked, vietnamese=vietnamese)
-            row = await (await driver(session)).fetchrow(
-                f"""
-                SELECT '[' || coalesce(string_agg(({row_of(made)})::text, ',' ORDER BY c.id DESC), '') || ']', count(*)
-                FROM crm.customer c
-                WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) AND c.deleted_at IS NULL
-                  AND ({visible(sql, self._actor)})
-                """,
-                *sql.args,
-            )
-            self._run.progress = {**self._run.progress, "done": self._run.progress["done"] + len(ids)}
-        return row[0].encode(), row[1]
+        """Each column's values, and how many customers were chosen."""
+        tenant, _, *args = self._args
+        async with self._run.resources.db.reading(self._run.tenant_id) as connection:
+            row = await connection.fetchrow(self._statement, tenant, ids, *args)
+        assert row is not None
+        count, *values = row
+        self.rows += count
+        return f"[{','.join(values)}]".encode() if count else b"", len(ids)
 
-    async def _heading(self, path: Path) -> Heading:
-        async with self._run.transaction() as session:
-            registry = await registries.load(session)
-        vietnamese = self._row.language == "vi"
-        made = columns(Sql(self._run.tenant_id), registry, self._row.columns, masked=False, vietnamese=vietnamese)
-        headers = unique_headers([one.header for one in made], ())
-        sheet = "Khách hàng" if vietnamese else "Customers"
-        return Heading(str(path), self._row.format, sheet, self._row.language, headers, [one.how for one in made])
+    def _heading(self, path: Path) -> Heading:
+        headers = unique_headers([one.header for one in self._columns], ())
+        sheet = "Khách hàng" if self._vietnamese else "Customers"
+        further = [f"{sheet} {number + 1}" for number in range(1, -(-self._row.total // SHEET_ROWS))]
+        shown = [
+            Shown(header, one.how, None if one.names is None else dict(one.names))
+            for header, one in zip(headers, self._columns, strict=True)
+        ]
+        return Heading(str(path), self._row.format, self._row.language, [sheet, *further], SHEET_ROWS, shown)
 
 
 async def _send(process: Process, data: bytes) -> None:

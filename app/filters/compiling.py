@@ -4,9 +4,20 @@ from typing import Any
 
 from app.core.errors import FieldError, Invalid
 from app.core.fields import BadValue
-from app.filters.fields import FieldSet, Filterable, Related, RelatedFields, parse_whole
+from app.filters.fields import COUNT, FieldSet, Filterable, Related, RelatedFields
 from app.filters.nodes import MAX_ERRORS, Branch, Fact, Leaf, Node, error
-from app.filters.operators import OPERATORS, BadItem, Way, compared, finds, number_range, one_value, predicate
+from app.filters.operators import (
+    OPERATORS,
+    WHOLE,
+    BadItem,
+    Way,
+    compared,
+    finds,
+    number_range,
+    one_value,
+    operators_of,
+    predicate,
+)
 from app.filters.search import Sql
 
 COMPARISONS = ("eq", "ne", "gt", "gte", "lt", "lte", "between")
@@ -33,6 +44,7 @@ class _Compiler:
     def __init__(self, sql: Sql, one_by_one: bool) -> None:
         self.errors: list[FieldError] = []
         self._sql, self._one_by_one = sql, one_by_one
+        self._asked: set[str] = set()
 
     def node(self, node: Node, fields: FieldSet, way: Way) -> str:
         if isinstance(node, Leaf):
@@ -75,8 +87,15 @@ class _Compiler:
         return self._condition(field, leaf, fields, way)
 
     def _condition(self, field: Filterable, leaf: Leaf, fields: FieldSet, way: Way = "test") -> str:
-        if leaf.op not in OPERATORS[field.kind]:
-            known = ", ".join(OPERATORS[field.kind])
+        known = ", ".join(operators_of(field))
+        if field.whole and self._guesses(field, leaf):
+            return self._wrong(
+                f"{leaf.path}.op",
+                "phone_hidden",
+                f"Bạn không có quyền xem số điện thoại: {field.vi} chỉ so sánh được với một số đầy đủ (có: {known})",
+                f"You may not see phone numbers: {field.en} is compared with one whole number only; there are {known}",
+            )
+        if leaf.op not in operators_of(field):
             return self._wrong(
                 f"{leaf.path}.op",
                 "operator_unknown",
@@ -87,6 +106,12 @@ class _Compiler:
             return predicate(self._sql, fields, field, leaf.op, leaf.value, way=way)
         except BadValue as bad:
             return self._bad(f"{leaf.path}.value", bad)
+
+    def _guesses(self, field: Filterable, leaf: Leaf) -> bool:
+        """Whether a condition finds out a hidden value: from a part of it, or as one of many in the same tree."""
+        if leaf.op == "eq":
+            self._asked.add(str(leaf.value))
+        return len(self._asked) > 1 or (leaf.op in OPERATORS[field.kind] and leaf.op not in WHOLE)
 
     def _fact(self, fact: Fact, fields: FieldSet) -> str:
         related = fields.related.get(fact.related)
@@ -99,7 +124,7 @@ class _Compiler:
                 f"There are no related facts “{fact.related[:80]}”; there are {known}",
             )
         own = RelatedFields(related, fields.today)
-        where = [f"{related.alias}.tenant_id = $1", *([related.live_predicate] if related.live_predicate else [])]
+        where = ["r.tenant_id = $1"]
         if not (isinstance(fact.where, Branch) and not fact.where.nodes):
             where.append(f"({self.node(fact.where, own, 'test')})")
         if fact.period is not None:
@@ -123,18 +148,17 @@ class _Compiler:
         path = f"{fact.path}.{fact.measure}"
         if fact.measure == "last":
             return self._last(related, fact, where, own)
+        field, measure, cast = COUNT, COUNT.column, COUNT.cast
         if fact.measure == "sum":
-            field = related.fields.get(fact.field)
-            if field is None or field.kind != "number":
+            found = related.fields.get(fact.field)
+            if found is None or found.kind != "number":
                 return self._wrong(
                     f"{path}.field",
                     "field_unknown",
                     f"{related.vi} không có trường số “{fact.field[:80]}”",
                     f"{related.en} have no number “{fact.field[:80]}”",
                 )
-            measure, cast, parse = f"coalesce(sum({field.column}), 0)", "numeric", field.parse
-        else:
-            measure, cast, parse = "count(*)", "bigint", parse_whole
+            field, measure, cast = found, f"coalesce(sum({found.column}), 0)", "numeric"
         if fact.op not in COMPARISONS:
             return self._wrong(
                 f"{path}.op",
@@ -144,7 +168,7 @@ class _Compiler:
             )
         op = "eq" if fact.op == "ne" else fact.op
         try:
-            low, high = number_range(lambda raw: one_value(parse, raw), op, fact.value)
+            low, high = number_range(lambda raw: one_value(field.parse, raw), op, fact.value)
         except BadValue as bad:
             return self._bad(f"{path}.value", bad)
         # Who has no such fact counts 0, and stands in no group: then the others are looked for.
@@ -181,11 +205,10 @@ class _Compiler:
 
         The facts are grouped once for everybody, and the planner joins the groups; or for each row by itself.
         """
-        key = f"{related.alias}.{related.customer_column}"
-        own = [f"{key} = c.id"] if self._one_by_one else []
+        own = ["r.customer_id = c.id"] if self._one_by_one else []
         groups = (
-            f"SELECT {key} AS id FROM {related.table} {related.alias} WHERE {' AND '.join([*where, *own])} "
-            f"GROUP BY {key} HAVING {having}"
+            f"SELECT r.customer_id AS id FROM {related.table} r WHERE {' AND '.join([*where, *own])} "
+            f"GROUP BY r.customer_id HAVING {having}"
         )
         return f"{'' if among else 'NOT '}EXISTS (SELECT 1 FROM ({groups}) AS m WHERE m.id = c.id)"
 
@@ -201,8 +224,8 @@ class _Compiler:
 
 
 def _exists(related: Related, where: list[str], *, wanted: bool) -> str:
-    found = " AND ".join([*where, f"{related.alias}.{related.customer_column} = c.id"])
-    return f"{'' if wanted else 'NOT '}EXISTS (SELECT 1 FROM {related.table} {related.alias} WHERE {found})"
+    found = " AND ".join([*where, "r.customer_id = c.id"])
+    return f"{'' if wanted else 'NOT '}EXISTS (SELECT 1 FROM {related.table} r WHERE {found})"
 
 
 def _holds(number: int, op: str, low: Any, high: Any) -> bool:

@@ -165,15 +165,24 @@ def days_of_year(span: Days) -> list[tuple[int, int]]:
 def say(raw: Any) -> str:
     """A value as a sentence says it."""
     if isinstance(raw, str):
-        if raw in RELATIVE:
-            return RELATIVE[raw][1]
-        if match := _OFFSET.fullmatch(raw):
+        word = raw.strip()
+        if word in RELATIVE:
+            return RELATIVE[word][1]
+        if match := _OFFSET.fullmatch(word):
             count = int(match[1])
             return f"{abs(count)} ngày {'trước' if count < 0 else 'tới'}" if count else "hôm nay"
         parsed = dates.parse_date(raw)
         if parsed is not None:
             return parsed.strftime("%d/%m/%Y")
     return str(raw)
+
+
+def say_on(raw: Any) -> str:
+    """That something is on a day, or within the days that a word stands for, as a sentence says it."""
+    if isinstance(raw, str) and (word := raw.strip()) in RELATIVE:
+        return f"trong {RELATIVE[word][1]}"
+    counted = isinstance(raw, str) and _OFFSET.fullmatch(raw.strip())
+    return f"{'vào' if counted else 'vào ngày'} {say(raw)}"
 
 
 def _is_short_february_end(day: date) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.fields import BadValue
 from app.filters import dates
-from app.filters.fields import FieldSet, Filterable, RelatedFields, show_number
+from app.filters.fields import COUNT, FieldSet, Filterable, RelatedFields
 from app.filters.nodes import Branch, Fact, Leaf, Node, is_everybody
 
 EVERYBODY = "Tất cả"
@@ -28,7 +28,6 @@ WORDS = {
     "any_of": "có ít nhất một trong",
     "all_of": "có đủ",
     "none_of": "không có",
-    "on_day": "vào ngày",
     "in_month": "trong tháng",
 }
 DATE_WORDS = {"gt": "sau", "gte": "từ", "lt": "trước", "lte": "đến hết"}
@@ -81,9 +80,8 @@ def _condition(field: Filterable, op: str, value: Any) -> str:
         return f"từ {low} đến {high}"
     if op == "in_month":
         return f"{WORDS[op]} {_list(value, str)}"
-    if dated and op == "eq":
-        word = "trong" if isinstance(value, str) and value in dates.RELATIVE else "ngày"
-        return f"{word} {dates.say(value)}"
+    if dated and op in ("eq", "on_day"):
+        return dates.say_on(value)
     word = DATE_WORDS.get(op, WORDS[op]) if dated else WORDS[op]
     raw = op in ("contains", "not_contains", "starts_with", "ends_with")
     return f"{word} {_list(value, lambda one: f'“{one}”' if raw else _say(field, one, dated))}"
@@ -124,10 +122,4 @@ def _fact(fact: Fact, fields: FieldSet) -> str:
     if fact.measure == "sum":
         field = related.fields[fact.field]
         return f"tổng {field.vi.lower()} của {name}{which} {_condition(field, fact.op, fact.value)}"
-    return f"số {name}{which} {_amount(fact.op, fact.value)}"
-
-
-def _amount(op: str, value: Any) -> str:
-    if op == "between":
-        return f"từ {show_number(value[0])} đến {show_number(value[1])}"
-    return f"{WORDS[op]} {show_number(value)}"
+    return f"số {name}{which} {_condition(COUNT, fact.op, fact.value)}"

@@ -4,12 +4,12 @@ A `Filterable` says where its value lives as an SQL expression, how a caller's v
 how it is shown in a sentence. The operators of each kind are in `operators`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -25,25 +25,46 @@ Kind = Literal["text", "name", "phone", "number", "date", "datetime", "boolean",
 # backward phone, prefix a column that is sorted by its bytes.
 Lookup = Literal["", "words", "lexeme", "tail", "prefix"]
 
+# Stored values with what people call them, in Vietnamese and in English.
+Labels = Mapping[str, tuple[str, str]]
+# The lists of a workspace by their names: the ids of their values by name.
+Lists = Mapping[str, Mapping[str, UUID]]
+T = TypeVar("T")
+
 MAX_TEXT = 200
 
 
+class _Named:
+    """What people call a thing, in both languages."""
+
+    __slots__ = ()
+    vi: str
+    en: str
+
+    @property
+    def label(self) -> str:
+        """The label in the request's language."""
+        return self.vi if language.get() == "vi" else self.en
+
+
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(_Named):
     """A value that a field can have, and what people call it."""
 
     value: str
-    label: str
+    vi: str
+    en: str
 
 
 @dataclass(frozen=True, slots=True)
-class Filterable:
+class Filterable(_Named):
     """A field to filter by.
 
     `column` is an expression over the entity's alias, `cast` its SQL type. `parse` makes a caller's value what the
     column stores and raises BadValue. `anniversary` is the expression month * 100 + day of a date that comes again
-    each year; `needs` what a predicate must also say so that a partial index serves; `zone` where days begin;
-    `costly` whether each row must be looked at.
+    each year; `needs` what a predicate must also say so that a partial index serves; `zone` where days begin.
+    `show` says a stored value in a sentence, in Vietnamese. `private` is a value that not every caller may see, and
+    `whole` one that this caller may not: it is compared with one whole value, never in part.
     """
 
     key: str
@@ -59,36 +80,25 @@ class Filterable:
     needs: str = ""
     zone: ZoneInfo = VIETNAM
     choices: tuple[Choice, ...] | None = None
-
-    @property
-    def label(self) -> str:
-        """The label in the request's language."""
-        return self.vi if language.get() == "vi" else self.en
+    private: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Related:
-    """Facts beside an entity: rows of `table`, named `alias`, whose `customer_column` is the entity's id.
+class Related(_Named):
+    """Facts beside an entity: rows of `table`, named `r` in predicates, whose `customer_id` is the entity's id.
 
-    `fields` are over that alias; `live_predicate` leaves out rows that do not count; `moment` is the key of the date
-    field that a period bounds; `permission` what a caller needs to ask for the facts. Every related table lets
-    `crm_search` read it: policy and grant, as in migration 0008, and `searchable` in its model.
+    `fields` are over that alias; `moment` is the key of the date field that a period bounds; `permission` what a caller
+    needs to ask for the facts. Every related table lets `crm_search` read it: policy and grant, as in migration 0008,
+    and `searchable` in its model.
     """
 
     table: str
-    alias: str
-    customer_column: str
     fields: Mapping[str, Filterable]
-    live_predicate: str
     vi: str
     en: str
     moment: str = ""
     permission: str = ""
-
-    @property
-    def label(self) -> str:
-        """The label in the request's language."""
-        return self.vi if language.get() == "vi" else self.en
 
 
 class FieldSet(Protocol):
@@ -166,14 +176,14 @@ def moment_field(key: str, vi: str, en: str, column: str) -> Filterable:
 
 def flag_field(key: str, vi: str, en: str, column: str) -> Filterable:
     """Yes or no."""
-    return Filterable(key, vi, en, "boolean", column, "boolean", Field(key, vi, en, "boolean").parse, show=show_flag)
+    parse = Field(key, vi, en, "boolean").parse
+    return Filterable(key, vi, en, "boolean", column, "boolean", parse, show=show_flag, choices=FLAGS)
 
 
-def choice_field(
-    key: str, vi: str, en: str, column: str, choices: Mapping[str, str], *, cast: str = "text"
-) -> Filterable:
-    """One of a fixed list of stored values, each with its label; either can be given."""
-    by_key = {vn.fold(label): value for value, label in choices.items()} | {vn.fold(value): value for value in choices}
+def choice_field(key: str, vi: str, en: str, column: str, choices: Labels) -> Filterable:
+    """One of a fixed list of stored values, each with its labels; any of them can be given."""
+    listed = listing(choices)
+    by_key = {vn.fold(said): one.value for one in listed for said in (one.en, one.vi, one.value)}
 
     def parse(raw: Any) -> str:
         found = by_key.get(vn.fold(str(raw)))
@@ -181,10 +191,45 @@ def choice_field(
             raise unknown_choice(vi, en, raw)
         return found
 
-    listed = tuple(Choice(value, label) for value, label in choices.items())
+    return Filterable(key, vi, en, "choice", column, "text", parse, show=shower(listed), choices=listed)
+
+
+def list_field(key: str, vi: str, en: str, column: str, ids: Mapping[str, UUID]) -> Filterable:
+    """A value of one of the workspace's lists, by name or id."""
+    names = {id_: name for name, id_ in ids.items()}
+    parse = by_name(Field(key, vi, en, "choice").with_choices(tuple(ids)), ids, {str(id_): id_ for id_ in names})
     return Filterable(
-        key, vi, en, "choice", column, cast, parse, show=lambda value: choices.get(value, str(value)), choices=listed
-    )
+        key, vi, en, "choice", column, "uuid", parse,
+        show=lambda value: names.get(value, str(value)), choices=own_names(ids),
+    )  # fmt: skip
+
+
+def by_name(field: Field, names: Mapping[str, T], ids: Mapping[str, T]) -> Callable[[Any], T | None]:
+    """A parser of what has a name and an id: names as the field, which lists them, takes them."""
+
+    def parse(raw: Any) -> T | None:
+        if (found := ids.get(str(raw).lower())) is not None:
+            return found
+        name = field.parse(raw)
+        return None if name is None else names[name]
+
+    return parse
+
+
+def listing(labels: Labels) -> tuple[Choice, ...]:
+    """The choices of stored values that the product names."""
+    return tuple(Choice(value, vi, en) for value, (vi, en) in labels.items())
+
+
+def own_names(names: Iterable[str]) -> tuple[Choice, ...]:
+    """The choices that a workspace named itself: they have one name in every language."""
+    return tuple(Choice(name, name, name) for name in names)
+
+
+def shower(choices: Iterable[Choice]) -> Callable[[Any], str]:
+    """What a sentence says of a stored value."""
+    said = {one.value: one.vi for one in choices}
+    return lambda value: said.get(value, str(value))
 
 
 def id_field(key: str, vi: str, en: str, column: str) -> Filterable:
@@ -250,3 +295,8 @@ def show_number(value: Any) -> str:
 def show_flag(value: Any) -> str:
     """Có or Không."""
     return "Có" if value in (True, "true") else "Không"
+
+
+# Number of related facts, as a field.
+COUNT: Final = number_field("count", "Số lượng", "Count", "count(*)", cast="bigint")
+FLAGS: Final = listing({"true": ("Có", "Yes"), "false": ("Không", "No")})

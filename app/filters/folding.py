@@ -1,4 +1,4 @@
-"""Texts without case and accents: a pattern that finds a folded text in a stored one.
+"""Texts without case and accents: what finds a folded text in a stored one, or in an index of words.
 
 The pattern holds, for each plain letter, every letter that folds to it. So the column is not folded for each row, and
 the law of folding stays in one place (app/core/vietnam/text.py).
@@ -37,6 +37,12 @@ def a_word(word: str, *, whole: bool = False) -> str:
 def last_words(text: str) -> str:
     """A pattern for a text whose last words are these."""
     return f"(^|{_GAP}){_letters(vn.fold(text))}\\s*$"
+
+
+def lexeme(word: str, *, prefix: bool = False) -> str:
+    """A folded word as a tsquery says it: the word itself, or all that begin with it."""
+    quoted = "'" + word[:200].replace("\\", "\\\\").replace("'", "''") + "'"
+    return quoted + (":*" if prefix else "")
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ for `is_empty`. Some predicates are NULL where they do not hold; whoever negates
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from app.core.db import escape_like
@@ -34,6 +35,8 @@ OPERATORS: Final[dict[Kind, tuple[str, ...]]] = {
     "choice": ("eq", "ne", "in", "not_in", "any_of", "none_of", *EMPTY),
     "set": ("any_of", "all_of", "none_of", *EMPTY),
 }
+# Of a value that the caller may not see, in parts or in numbers of which it would be guessed.
+WHOLE: Final = ("eq", *EMPTY)
 # How a condition is used: to find rows by an index, beside others that must hold as well; among other ways to hold; or
 # to test rows that something else has found.
 Way = Literal["find", "among", "test"]
@@ -48,8 +51,13 @@ class BadItem(BadValue):
         self.at = at
 
 
+def operators_of(field: Filterable) -> tuple[str, ...]:
+    """What the caller may compare a field by."""
+    return WHOLE if field.whole else OPERATORS[field.kind]
+
+
 def predicate(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, *, way: Way) -> str:
-    """The predicate of one condition; `op` must be one of the kind's.
+    """The predicate of one condition; `op` must be one of the field's.
 
     Raises:
         BadValue, BadItem: the value does not fit the operator.
@@ -92,7 +100,7 @@ def number_range(parse: Callable[[Any], Any], op: str, value: Any) -> tuple[Any,
         return parse(value), None
     low, high = _pair(value, parse)
     if low > high:
-        raise BadValue("range_reversed", "Khoảng bị đảo ngược", "The range is the wrong way round")
+        raise _reversed()
     return low, high
 
 
@@ -144,13 +152,16 @@ def _text(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, wa
     if op in ("eq", "in"):
         return _equal(sql, fields, field, op, value, way)
     text = one_value(parse_text, value)
+    if not vn.fold(text):
+        # A tone mark alone, which every text would hold.
+        raise BadValue("value_empty", "Giá trị không có chữ nào", "The value holds no letter or sign")
     if field.lookup == "prefix" and op == "starts_with":
         forms = dict.fromkeys((text, text.upper()))
         return " OR ".join(f"{field.column} LIKE {sql.arg(escape_like(form) + '%')}::text" for form in forms)
     pattern = {"contains": folding.anywhere, "starts_with": folding.at_start, "ends_with": folding.at_end}[op](text)
     found = f"{field.column} ~ {sql.arg(pattern)}::text"
     if field.lookup == "lexeme" and op == "starts_with" and way != "test":
-        return f"{_by_words(sql, fields, way, _lexeme(vn.fold(text), prefix=True))} AND {found}"
+        return f"{_by_words(sql, fields, way, folding.lexeme(vn.fold(text), prefix=True))} AND {found}"
     return found
 
 
@@ -166,13 +177,13 @@ def _name(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, wa
     if op == "contains":
         whole = dict.fromkeys(words[:-1])
         patterns = [*(folding.a_word(word, whole=True) for word in whole), folding.a_word(words[-1])]
-        match = " & ".join([*map(_lexeme, whole), _lexeme(words[-1], prefix=True)])
+        match = " & ".join([*map(folding.lexeme, whole), folding.lexeme(words[-1], prefix=True)])
     elif op == "starts_with":
         patterns = [folding.at_start(text)]
-        match = " & ".join([*map(_lexeme, words[:-1]), _lexeme(words[-1], prefix=True)])
+        match = " & ".join([*map(folding.lexeme, words[:-1]), folding.lexeme(words[-1], prefix=True)])
     else:
         patterns = [folding.last_words(text)]
-        match = " & ".join(_lexeme(word) for word in words)
+        match = " & ".join(map(folding.lexeme, words))
     found = " AND ".join(f"{field.column} ~ {sql.arg(pattern)}::text" for pattern in patterns)
     return f"{_by_words(sql, fields, way, match)} AND {found}" if way != "test" and field.lookup == "words" else found
 
@@ -194,10 +205,10 @@ def _phone(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, w
         prefix = forms.e164 or forms.prefix or f"+84{digits}"
         return f"{field.column} LIKE {sql.arg(prefix + '%')}::text"
     if op == "contains":
-        return f"{_dialled(field.column)} LIKE {sql.arg(f'%{digits}%')}::text"
+        return f"{phone.national_sql(field.column)} LIKE {sql.arg(f'%{digits}%')}::text"
     if field.lookup == "tail" and way != "test":
         return _by_side(fields, way, f"s.phone_tail LIKE {sql.arg(digits[::-1] + '%')}::text")
-    return f"{_dialled(field.column)} LIKE {sql.arg('%' + digits)}::text"
+    return f"{phone.national_sql(field.column)} LIKE {sql.arg('%' + digits)}::text"
 
 
 def _number(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, _way: Way) -> str:
@@ -227,25 +238,36 @@ def _date(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, _w
             return _ranges(sql, field.anniversary, dates.anniversaries(_single(value), fields.today))
         return _within(sql, field, dates.days(_single(value), fields.today))
     if op == "between":
-        low, high = _pair(value, lambda raw: raw)
-        return f"{_edge(sql, fields, field, 'gte', low, 0)} AND {_edge(sql, fields, field, 'lte', high, 1)}"
-    return _edge(sql, fields, field, op, value, None)
+        low, high = _pair(value, lambda raw: _when(fields, field, raw))
+        if _span(field, low)[0] > _span(field, high)[1]:
+            raise _reversed()
+        return f"{_edge(sql, field, 'gte', low)} AND {_edge(sql, field, 'lte', high)}"
+    return _edge(sql, field, op, _when(fields, field, value))
 
 
-def _edge(sql: Sql, fields: FieldSet, field: Filterable, op: str, raw: Any, at: int | None) -> str:
+def _when(fields: FieldSet, field: Filterable, raw: Any) -> dates.Days | datetime:
+    """The days of a value, or its moment where the field has a time of day and the value says one."""
+    moment = dates.moment(_single(raw)) if field.cast == "timestamptz" else None
+    return moment or dates.days(_single(raw), fields.today)
+
+
+def _span(field: Filterable, when: dates.Days | datetime) -> tuple[datetime, datetime]:
+    """Its first and its last moment."""
+    if isinstance(when, datetime):
+        return when, when
+    start, end = dates.bounds(when, field.zone)
+    return start, end - timedelta.resolution
+
+
+def _edge(sql: Sql, field: Filterable, op: str, when: dates.Days | datetime) -> str:
     """One side of a comparison with days or a moment: after them means after the last, before them before the first."""
-    try:
-        moment = dates.moment(_single(raw)) if field.cast == "timestamptz" else None
-        if moment is not None:
-            return compared(sql, field.column, field.cast, op, moment)
-        span = dates.days(_single(raw), fields.today)
-    except BadValue as bad:
-        raise (bad if at is None else BadItem(at, bad)) from None
+    if isinstance(when, datetime):
+        return compared(sql, field.column, field.cast, op, when)
     if op == "eq":
-        return _within(sql, field, span)
+        return _within(sql, field, when)
     if field.cast == "date":
-        return compared(sql, field.column, "date", op, span.last if op in ("gt", "lte") else span.first)
-    start, end = dates.bounds(span, field.zone)
+        return compared(sql, field.column, "date", op, when.last if op in ("gt", "lte") else when.first)
+    start, end = dates.bounds(when, field.zone)
     if op in ("gt", "lte"):
         return compared(sql, field.column, field.cast, {"gt": "gte", "lte": "lt"}[op], end)
     return compared(sql, field.column, field.cast, op, start)
@@ -280,7 +302,8 @@ def _set(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, _way: Wa
     wanted = values_of(field.parse, value)
     if field.cast == "jsonb":
         return f"{field.column} {'?|' if op == 'any_of' else '?&'} {sql.arg(wanted)}::text[]"
-    return f"{field.column} {'&&' if op == 'any_of' else '@>'} {sql.arg(wanted)}::int[]"
+    # Said in the words of the index, which leaves out whoever is in nothing.
+    return f"({field.column} <> '{{}}' AND {field.column} {'&&' if op == 'any_of' else '@>'} {sql.arg(wanted)}::int[])"
 
 
 def _equal(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, way: Way) -> str:
@@ -294,7 +317,7 @@ def _equal(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, w
         words = vn.words(one) if field.lookup == "words" else [one]
         if not words:
             return found
-        each.append(f"({' & '.join(_lexeme(word) for word in words[:20])})")
+        each.append(f"({' & '.join(map(folding.lexeme, words[:20]))})")
     return f"{found} AND {_by_words(sql, fields, way, ' | '.join(each))}"
 
 
@@ -317,19 +340,6 @@ def _by_side(fields: FieldSet, way: Way, condition: str) -> str:
     return f"c.id = ANY(ARRAY({found}))" if way == "find" else f"c.id IN ({found})"
 
 
-def _dialled(column: str) -> str:
-    """A stored number as it is dialled: 0912…, 1900…, and a foreign one with its +code."""
-    return (
-        f"CASE WHEN {column} LIKE '+841%' THEN substr({column}, 4) "
-        f"WHEN {column} LIKE '+84%' THEN '0' || substr({column}, 4) ELSE {column} END"
-    )
-
-
-def _lexeme(word: str, *, prefix: bool = False) -> str:
-    quoted = "'" + word[:200].replace("\\", "\\\\").replace("'", "''") + "'"
-    return quoted + (":*" if prefix else "")
-
-
 def _pair(raw: Any, parse: Callable[[Any], Any]) -> tuple[Any, Any]:
     if not isinstance(raw, list) or len(raw) != 2:
         raise BadValue("pair_expected", "Cần đúng hai giá trị [từ, đến]", "Two values are expected: [from, to]")
@@ -340,6 +350,10 @@ def _pair(raw: Any, parse: Callable[[Any], Any]) -> tuple[Any, Any]:
         except BadValue as bad:
             raise BadItem(number, bad) from None
     return found[0], found[1]
+
+
+def _reversed() -> BadValue:
+    return BadValue("range_reversed", "Khoảng bị đảo ngược", "The range is the wrong way round")
 
 
 def _single(raw: Any) -> Any:

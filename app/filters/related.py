@@ -1,5 +1,10 @@
-"""The related facts that customers can be filtered by: a table that domains above fill (app/related.py)."""
+"""The related facts that customers can be filtered by: a table that domains above fill (app/related.py).
 
-from app.filters.fields import Related
+Each is made for a workspace, whose lists name some of its values.
+"""
 
-RELATED: dict[str, Related] = {}
+from collections.abc import Callable
+
+from app.filters.fields import Lists, Related
+
+RELATED: dict[str, Callable[[Lists], Related]] = {}

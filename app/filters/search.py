@@ -10,12 +10,15 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
 from app.filters.errors import FilterTooCostly
+
+# What PostgreSQL's protocol counts to.
+MAX_ARGUMENTS: Final = 32_767
 
 
 @dataclass
@@ -107,10 +110,19 @@ class Door:
         found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
         return found
 
-    async def counts(self, entity: Entity, sql: Sql, each: Sequence[Wanted], *, cap: int) -> list[int]:
-        """How many there are of each, never more than `cap`, in one statement whose arguments they share."""
+    async def counts(
+        self, entity: Entity, sql: Sql, each: Sequence[Wanted], *, cap: int, milliseconds: int
+    ) -> list[int]:
+        """How many there are of each, never more than `cap`, in one statement whose arguments they share.
+
+        Raises:
+            FilterTooCostly: it took longer, or is larger than a statement may be; the door stays open.
+        """
+        if len(sql.args) > MAX_ARGUMENTS:
+            raise FilterTooCostly
         columns = (f"(SELECT count(*) FROM ({_found(entity, one, '1')} LIMIT {cap:d}) AS found)" for one in each)
-        row = await self._connection.fetchrow(f"SELECT {', '.join(columns)}", *sql.args)
+        async with self._within(milliseconds):
+            row = await self._connection.fetchrow(f"SELECT {', '.join(columns)}", *sql.args)
         return list(row)
 
     async def facet(self, entity: Entity, sql: Sql, wanted: Wanted, key: str, limit: int) -> list[asyncpg.Record]:
@@ -126,6 +138,18 @@ class Door:
         """The planner's guess of how many there are."""
         plan: str = await self._connection.fetchval(f"EXPLAIN (FORMAT JSON) {_found(entity, wanted, '1')}", *sql.args)
         return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
+
+    @asynccontextmanager
+    async def _within(self, milliseconds: int) -> AsyncIterator[None]:
+        """A statement that may fail alone: the transaction goes on after it."""
+        await self._connection.execute(f"SAVEPOINT limited; SET LOCAL statement_timeout = {milliseconds:d}")
+        try:
+            yield
+        except (asyncpg.QueryCanceledError, asyncpg.ProgramLimitExceededError):
+            await self._connection.execute("ROLLBACK TO SAVEPOINT limited")
+            await self._connection.execute("RELEASE SAVEPOINT limited")
+            raise FilterTooCostly from None
+        await self._connection.execute("RELEASE SAVEPOINT limited; SET LOCAL statement_timeout TO DEFAULT")
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from app.core.actor import Actor, ActorKind
 from app.core.clock import now
 from app.core.db import driver, tenant_of
 from app.core.errors import Unauthenticated
+from app.core.masking import answer_to
 from app.core.ratelimit import Limit
 from app.core.work import Work, current_work
 from app.identity import tokens
@@ -42,7 +43,7 @@ FROM crm.app_user u JOIN crm.role r ON r.tenant_id = $1 AND r.id = u.role_id
 WHERE u.tenant_id = $1 AND u.id = $2 AND u.active
 """
 KEY_SQL = """
-SELECT k.name, k.secret_hash, k.scopes, r.key, r.permissions AS of_role, u.permissions AS own,
+SELECT k.name, k.secret_hash, k.scopes, k.created_by, r.key, r.permissions AS of_role, u.permissions AS own,
        k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 minute' AS unsampled
 FROM crm.api_key k
 JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = k.created_by
@@ -67,16 +68,17 @@ SECURITY: dict[str, dict[str, str]] = {
 class Requires:
     """A caller who holds all the named permissions; with none named, anybody who is signed in or has a key."""
 
-    def __init__(self, *permissions: str, people_only: bool = False, reading: bool = False) -> None:
+    def __init__(self, *permissions: str, people_only: bool = False, reading: bool = False, once: bool = False) -> None:
         """`people_only` keeps API keys out: for what concerns a person's own account. `reading` opens the cheaper
-        read-only transaction (`work.reader`) for an endpoint that needs no session.
+        read-only transaction (`work.reader`) for an endpoint that needs no session. `once` is for what a repetition
+        would do again: it asks for an Idempotency-Key.
 
         Raises:
             ValueError: a permission that does not exist.
         """
         if unknown := set(permissions) - KEYS:
             raise ValueError(f"no such permission: {sorted(unknown)}")
-        self.permissions, self.people_only, self.reading = permissions, people_only, reading
+        self.permissions, self.people_only, self.reading, self.once = permissions, people_only, reading, once
 
     security = SECURITY
 
@@ -87,16 +89,18 @@ class Requires:
             Unauthenticated: nobody, or nobody any more.
             TooManyRequests: over the caller's or the workspace's rate limit.
             Forbidden: a permission is missing.
+            KeyRequired: the request has no Idempotency-Key and needs one.
         """
         work = current_work(request)
         actor = await _authenticate(work, request, self.reading)
+        answer_to(actor)
         _count(work, request, actor)
         if self.people_only and actor.kind != "user":
             raise UserOnly()
         for permission in self.permissions:
             actor.require(permission)
         if not self.reading:
-            await work.enter(actor)
+            await work.enter(actor, once=self.once)
         return actor
 
 
@@ -113,8 +117,10 @@ async def actor_now(session: AsyncSession, kind: ActorKind, actor_id: UUID) -> A
     if row is None:
         return None
     held = _permissions(row)
-    scopes = held if kind == "user" else held.intersection(row["scopes"])
-    return Actor(tenant_id=tenant_id, kind=kind, id=actor_id, name=row["name"], permissions=scopes)
+    if kind == "user":
+        return Actor(tenant_id=tenant_id, kind=kind, id=actor_id, name=row["name"], permissions=held)
+    scopes, maker = held.intersection(row["scopes"]), row["created_by"]
+    return Actor(tenant_id=tenant_id, kind=kind, id=actor_id, name=row["name"], permissions=scopes, maker=maker)
 
 
 SignedIn = Annotated[Actor, Depends(Requires())]
@@ -164,6 +170,7 @@ async def _program(work: Work, key: tokens.Opaque, reading: bool) -> Actor:
         name=row["name"],
         # A key never outgrows its maker: what they lose, it loses.
         permissions=_permissions(row).intersection(row["scopes"]),
+        maker=row["created_by"],
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import configuration
@@ -63,18 +63,18 @@ async def insert_user(
     *,
     username: str,
     full_name: str,
-    role_key: str,
+    role_id: UUID,
     password_hash: str,
     email: str | None = None,
     phone: str | None = None,
     permissions: list[str] | None = None,
 ) -> UUID:
     """Writes an active user and returns the id. `username` has been checked."""
-    role, user_id, moment = await role_by_key(session, role_key), new_id(), now()
+    user_id, moment = new_id(), now()
     await session.execute(
         insert(User).values(
             tenant_id=tenant_of(session), id=user_id, username=username, full_name=full_name, email=email, phone=phone,
-            search_text=search_text(username, full_name, email, phone), password_hash=password_hash, role_id=role.id,
+            search_text=search_text(username, full_name, email, phone), password_hash=password_hash, role_id=role_id,
             permissions=permissions, active=True, token_version=1, last_login_at=None,
             version=1, created_at=moment, updated_at=moment,
         )
@@ -85,15 +85,25 @@ async def insert_user(
 
 
 async def store_password(
-    session: AsyncSession, user_id: UUID, password_hash: str, *, keep_session: UUID | None = None
-) -> None:
-    """Stores a new hash and ends the user's sessions, all but `keep_session`."""
-    await session.execute(
+    session: AsyncSession,
+    user_id: UUID,
+    password_hash: str,
+    *,
+    was: str | None = None,
+    keep_session: UUID | None = None,
+) -> bool:
+    """Stores a new hash and ends the user's sessions, all but `keep_session`. False, and nothing is done, when the old
+    hash is not `was` any more."""
+    stored = await session.scalar(
         update(User)
-        .where(User.id == user_id)
+        .where(User.id == user_id, true() if was is None else User.password_hash == was)
         .values(password_hash=password_hash, version=User.version + 1, updated_at=now())
+        .returning(User.id)
     )
+    if stored is None:
+        return False
     await end_sessions(session, user_id, "password_changed", but=keep_session)
+    return True
 
 
 async def end_sessions(session: AsyncSession, user_id: UUID, reason: str, *, but: UUID | None = None) -> None:

@@ -1,8 +1,10 @@
 """Refusals of identity."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from app.core.errors import AppError, Conflict, TooManyRequests
+from app.core.errors import AppError, Conflict, Forbidden, TooManyRequests
+from app.core.i18n import Language, language
 
 
 class InvalidCredentials(AppError):
@@ -58,6 +60,17 @@ class NotGrantable(AppError):
     status, code = 403, "permission_not_grantable"
     vi = "Bạn không thể cấp quyền mà bạn không có: {permissions}"
     en = "You cannot grant permissions that you do not have: {permissions}"
+
+    def __init__(self, *, permissions: Sequence[str]) -> None:
+        """`permissions` are keys; the sentence says their labels."""
+        super().__init__(extra={"permissions": list(permissions)})
+        self.permissions = permissions
+
+    def message(self, chosen: Language | None = None) -> str:
+        """The sentence, with the permissions' labels in the same language."""
+        spoken = chosen or language.get()
+        said = ", ".join(Forbidden.label(one, spoken) for one in self.permissions)
+        return (self.vi if spoken == "vi" else self.en).format(permissions=said)
 
 
 class KeyRevoked(Conflict):

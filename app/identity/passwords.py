@@ -10,7 +10,7 @@ import anyio.to_thread
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.core.errors import Invalid, Unavailable, invalid
+from app.core.errors import Unavailable, invalid
 from app.core.vietnam.text import fold
 from app.identity.common_passwords import COMMON
 
@@ -57,15 +57,15 @@ def check_new(password: str, username: str, field: str = "password") -> None:
         Invalid: too short, too long, the user name, or known to everybody.
     """
     if len(password) < MIN_LENGTH:
-        raise _refused(field, "password_too_short", f"Mật khẩu phải có ít nhất {MIN_LENGTH} ký tự",
-                       f"The password needs at least {MIN_LENGTH} characters")  # fmt: skip
+        raise invalid(field, "password_too_short", f"Mật khẩu phải có ít nhất {MIN_LENGTH} ký tự",
+                      f"The password needs at least {MIN_LENGTH} characters")  # fmt: skip
     if too_long(password):
-        raise _refused(field, "password_too_long", f"Mật khẩu quá dài (tối đa {MAX_BYTES} byte)",
-                       f"The password is longer than {MAX_BYTES} bytes")  # fmt: skip
+        raise invalid(field, "password_too_long", f"Mật khẩu quá dài (tối đa {MAX_BYTES} byte)",
+                      f"The password is longer than {MAX_BYTES} bytes")  # fmt: skip
     plain = fold(password).replace(" ", "")
     stem = plain.strip("0123456789!@#$%^&*().,_-+=?")
     if username in (plain, stem) or plain in COMMON or stem in COMMON or len(set(plain)) < 4:
-        raise _refused(field, "password_too_common", "Mật khẩu quá dễ đoán", "The password is too easy to guess")
+        raise invalid(field, "password_too_common", "Mật khẩu quá dễ đoán", "The password is too easy to guess")
 
 
 def too_long(password: str) -> bool:
@@ -106,7 +106,3 @@ async def _in_thread(work: Callable[..., T], *args: object) -> T:
 @lru_cache(maxsize=1)
 def _limiter(_loop: asyncio.AbstractEventLoop) -> anyio.CapacityLimiter:
     return anyio.CapacityLimiter(AT_ONCE)
-
-
-def _refused(field: str, code: str, vi: str, en: str) -> Invalid:
-    return invalid(field, code, vi, en)

@@ -48,6 +48,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("roles.manage", "Quản lý vai trò và quản trị viên", "Manage roles and managers", grantable=False),
     Permission("api_keys.manage", "Thiết lập API", "Manage API keys", grantable=False),
     Permission("jobs.view_all", "Xem tiến trình của mọi người", "View everybody's background jobs"),
+    Permission("jobs.control", "Dừng tiến trình của người khác", "Stop other people's background jobs"),
 )
 KEYS = frozenset(permission.key for permission in PERMISSIONS)
 GRANTABLE = frozenset(permission.key for permission in PERMISSIONS if permission.grantable)

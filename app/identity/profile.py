@@ -5,9 +5,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
-from app.core.db import Database
-from app.core.errors import invalid
+from app.core.errors import Invalid, invalid
 from app.core.events import record
+from app.core.work import Work
 from app.identity import accounts, passwords, throttle
 from app.identity.models import User, Workspace
 from app.identity.schemas import MeOut, UserOut, WorkspaceOut
@@ -25,32 +25,43 @@ async def me(session: AsyncSession, actor: Actor, user: UserOut) -> MeOut:
     return MeOut(**user.model_dump(), workspace=WorkspaceOut.model_validate({**row._mapping}))
 
 
-async def change_password(
-    session: AsyncSession, db: Database, actor: Actor, *, current: SecretStr, new: SecretStr
-) -> None:
+async def change_password(work: Work, actor: Actor, *, current: SecretStr, new: SecretStr) -> None:
     """Sets a new password and ends the caller's other sessions. Wrong guesses of the current one are counted like
     failed sign-ins: a stolen session must not become a stolen password.
+
+    No connection is held while passwords wait for their turn.
 
     Raises:
         LoginThrottled: too many wrong guesses.
         Invalid: the current password is wrong, or the new one is bad.
     """
     row = (
-        await session.execute(select(User.username, User.password_hash).where(User.id == actor.id))
+        await work.session.execute(select(User.username, User.password_hash).where(User.id == actor.id))
     ).one()  # fmt: skip
-    tried = throttle.attempt(actor.tenant_id.hex, actor.id.hex, "own password")
+    await work.suspend()
+    # Counted by person: nobody else's guesses may lock this one out.
+    tried = throttle.attempt(actor.tenant_id.hex, actor.id.hex, f"own password {actor.id.hex}")
     async with throttle.turn(tried.account):
-        opening = await throttle.open_attempt(db, tried, "")
+        opening = await throttle.open_attempt(work.db, tried, "")
         verdict = await passwords.verify(current.get_secret_value(), row.password_hash)
         if not verdict.right:
-            await throttle.fail(db, tried, opening.moment)
-            raise invalid("current_password", "password_wrong", "Mật khẩu hiện tại không đúng",
-                          "The current password is wrong")  # fmt: skip
-        await throttle.succeed(db, tried)
+            await throttle.fail(work.db, tried, opening.moment)
+            raise _wrong_password()
+        await throttle.succeed(work.db, tried)
     if new.get_secret_value() == current.get_secret_value():
         raise invalid("new_password", "password_unchanged", "Mật khẩu mới trùng mật khẩu hiện tại",
                       "The new password is the current one")  # fmt: skip
     passwords.check_new(new.get_secret_value(), row.username, "new_password")
     password_hash = await passwords.hash_password(new.get_secret_value())
-    await accounts.store_password(session, actor.id, password_hash, keep_session=actor.session_id)
-    await record(session, actor, "user.password_changed", actor.id)
+    await work.resume()
+    if not await accounts.store_password(
+        work.session, actor.id, password_hash, was=row.password_hash, keep_session=actor.session_id
+    ):
+        raise _wrong_password()
+    await record(work.session, actor, "user.password_changed", actor.id)
+
+
+def _wrong_password() -> Invalid:
+    return invalid(
+        "current_password", "password_wrong", "Mật khẩu hiện tại không đúng", "The current password is wrong"
+    )

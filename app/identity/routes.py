@@ -107,9 +107,9 @@ async def update_me(
 
 
 @router.post("/me/password", tags=["me"], summary="Change one's own password", status_code=204)
-async def change_my_password(actor: SignedInUser, session: Session, work: CurrentWork, body: PasswordIn) -> None:
+async def change_my_password(actor: SignedInUser, work: CurrentWork, body: PasswordIn) -> None:
     """Ends the caller's other sessions; this one goes on."""
-    await profile.change_password(session, work.db, actor, current=body.current_password, new=body.new_password)
+    await profile.change_password(work, actor, current=body.current_password, new=body.new_password)
 
 
 @router.get("/users", tags=["users"], summary="List accounts")
@@ -132,9 +132,9 @@ async def list_users(
 
 
 @router.post("/users", tags=["users"], summary="Add an account", status_code=201)
-async def create_user(actor: CanManageUsers, session: Session, response: Response, body: UserIn) -> UserOut:
+async def create_user(actor: CanManageUsers, work: CurrentWork, response: Response, body: UserIn) -> UserOut:
     """Others than sales can only be added by who holds `roles.manage`, and nobody grants what they do not have."""
-    made = await users.create_user(session, actor, body)
+    made = await users.create_user(work, actor, body)
     set_etag(response, made.version)
     response.headers["Location"] = f"/api/v1/users/{made.id}"
     return made
@@ -150,11 +150,11 @@ async def get_user(_actor: CanManageUsers, session: Session, response: Response,
 
 @router.patch("/users/{user_id}", tags=["users"], summary="Change an account")
 async def update_user(
-    actor: CanManageUsers, session: Session, response: Response, user_id: UUID, version: IfMatch, body: UserPatch
+    actor: CanManageUsers, work: CurrentWork, response: Response, user_id: UUID, version: IfMatch, body: UserPatch
 ) -> UserOut:
     """Absent stays, null clears. Deactivating, or setting a password, ends the account's sessions at once.
     The last active administrator stays."""
-    changed = await users.change_user(session, actor, user_id, version, body.given())
+    changed = await users.change_user(work, actor, user_id, version, body.given())
     set_etag(response, changed.version)
     return changed
 

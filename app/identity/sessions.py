@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.actor import Actor
-from app.core.clock import new_id, now
+from app.core.actor import Actor, system_actor
+from app.core.clock import NIL, new_id, now
 from app.core.db import Database
 from app.core.errors import Unauthenticated
 from app.core.events import record
@@ -57,7 +57,7 @@ async def sign_in(
     tried = throttle.attempt(workspace, username, ip)
     async with throttle.turn(tried.account):
         opening = await throttle.open_attempt(db, tried, workspace)
-        tenant_id = opening.tenant_id or throttle.NIL
+        tenant_id = opening.tenant_id or NIL
         account = await _find(db, tenant_id, username)
         verdict = await passwords.verify(password, account.password_hash if account else None)
         if account is None or not verdict.right:
@@ -198,10 +198,8 @@ async def _end_if_stolen(session: AsyncSession, token: tokens.Opaque, digest: by
         .returning(LoginSession.user_id)
     )
     if user_id is not None:
-        system = Actor(tenant_id=token.tenant_id, kind="system", id=throttle.NIL, name="chot")
-        await record(
-            session, system, "user.refresh_token_reused", user_id, data={"session_id": str(row.session_id)}
-        )  # fmt: skip
+        system, data = system_actor(token.tenant_id), {"session_id": str(row.session_id)}
+        await record(session, system, "user.refresh_token_reused", user_id, data=data)
 
 
 async def _grant(

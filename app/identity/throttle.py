@@ -17,11 +17,11 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import delete, func, select, text, update
 
+from app.core.clock import NIL
 from app.core.db import Database
 from app.identity.errors import LoginThrottled
 from app.identity.models import LoginThrottle, Workspace
 
-NIL = UUID(int=0)
 START = timedelta(seconds=30)
 DAY = timedelta(hours=24)
 

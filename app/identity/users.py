@@ -14,10 +14,11 @@ from app.core.errors import NotFound, Stale, invalid
 from app.core.events import record
 from app.core.paging import Pager
 from app.core.vietnam.text import fold
+from app.core.work import Work
 from app.identity import accounts, passwords
 from app.identity.errors import LastAdministrator, NotGrantable
 from app.identity.models import Role, User
-from app.identity.permissions import PERMISSIONS, effective, in_order
+from app.identity.permissions import effective, in_order
 from app.identity.schemas import UserIn, UserOut, UserPage
 
 PLAIN = ("full_name", "email", "phone", "permissions", "active")
@@ -66,8 +67,8 @@ async def get_user(session: AsyncSession, user_id: UUID) -> UserOut:
     return _out(row)
 
 
-async def create_user(session: AsyncSession, actor: Actor, body: UserIn) -> UserOut:
-    """Adds an account.
+async def create_user(work: Work, actor: Actor, body: UserIn) -> UserOut:
+    """Adds an account. No connection is held while the password is hashed.
 
     Raises:
         Forbidden: only who manages roles may add others than sales.
@@ -75,17 +76,19 @@ async def create_user(session: AsyncSession, actor: Actor, body: UserIn) -> User
         UsernameTaken: the user name is in use.
         Invalid: a bad user name or password.
     """
-    role = await accounts.role_by_key(session, body.role)
-    _may_make(actor, role, body.permissions)
+    _may_make(actor, await accounts.role_by_key(work.session, body.role), body.permissions)
     username, password = accounts.checked_username(body.username), body.password.get_secret_value()
     passwords.check_new(password, username)
-    password_hash = await passwords.hash_password(password)
+    password_hash = await _hash_aside(work, password)
+    session = work.session
+    role = await accounts.role_by_key(session, body.role)
+    _may_make(actor, role, body.permissions)
     with accounts.username_conflict():
         user_id = await accounts.insert_user(
             session,
             username=username,
             full_name=body.full_name,
-            role_key=role.key,
+            role_id=role.id,
             password_hash=password_hash,
             email=body.email,
             phone=body.phone,
@@ -98,10 +101,9 @@ async def create_user(session: AsyncSession, actor: Actor, body: UserIn) -> User
     return await get_user(session, user_id)
 
 
-async def change_user(
-    session: AsyncSession, actor: Actor, user_id: UUID, version: int, given: dict[str, Any]
-) -> UserOut:
+async def change_user(work: Work, actor: Actor, user_id: UUID, version: int, given: dict[str, Any]) -> UserOut:
     """Changes an account; `given` holds checked members of UserPatch. Locks the user's row, then perhaps the role's.
+    Neither a connection nor a lock is held while a password is hashed.
 
     Raises:
         NotFound, Stale: no such user, or another version.
@@ -109,13 +111,17 @@ async def change_user(
         LastAdministrator: nobody else could manage the workspace.
         Invalid: a bad password.
     """
-    user, role = await _locked(session, user_id, version)
-    _may_manage(actor, role, user.permissions)
+    password_hash = None
+    if (password := given.pop("password", None)) is not None:
+        user, _ = await _managed(work.session, actor, user_id, version)
+        passwords.check_new(password.get_secret_value(), user.username)
+        password_hash = await _hash_aside(work, password.get_secret_value())
+    session = work.session
+    user, role = await _managed(session, actor, user_id, version)
     before = _facts(user, role)
     if (key := given.pop("role", role.key)) != role.key:
         await _change_role(session, actor, user, role, key)
         role = await accounts.role_by_key(session, key)
-    password = given.pop("password", None)
     for name in PLAIN:
         if name in given:
             setattr(user, name, given[name])
@@ -124,15 +130,14 @@ async def change_user(
         await _keep_an_administrator(session, user_id)
     if after["role"] != before["role"] or after["permissions"] != before["permissions"]:
         _may_make(actor, role, user.permissions)
-    if after == before and password is None:
+    if after == before and password_hash is None:
         return await get_user(session, user_id)
-    if password is not None:
-        passwords.check_new(password.get_secret_value(), user.username)
-        user.password_hash = await passwords.hash_password(password.get_secret_value())
+    if password_hash is not None:
+        user.password_hash = password_hash
     await _save(session, user)
-    if password is not None or (before["active"] and not user.active):
+    if password_hash is not None or (before["active"] and not user.active):
         await accounts.end_sessions(session, user_id, "password_changed" if user.active else "deactivated")
-    await _tell(session, actor, user_id, before, after, password_set=password is not None)
+    await _tell(session, actor, user_id, before, after, password_set=password_hash is not None)
     return await get_user(session, user_id)
 
 
@@ -164,8 +169,15 @@ def check_grant(actor: Actor, granted: frozenset[str]) -> None:
     """
     excess = granted - actor.permissions
     if excess:
-        labels = [permission.vi for permission in PERMISSIONS if permission.key in excess]
-        raise NotGrantable(permissions=", ".join(labels), extra={"permissions": in_order(excess)})
+        raise NotGrantable(permissions=in_order(excess))
+
+
+async def _hash_aside(work: Work, password: str) -> str:
+    """The password's hash. The request's transaction ends before, and another begins after the hashing."""
+    await work.suspend()
+    password_hash = await passwords.hash_password(password)
+    await work.resume()
+    return password_hash
 
 
 def _may_manage(actor: Actor, role: Role, own: list[str] | None) -> None:
@@ -201,6 +213,12 @@ async def _keep_an_administrator(session: AsyncSession, leaving: UUID) -> None:
     )
     if not others:
         raise LastAdministrator()
+
+
+async def _managed(session: AsyncSession, actor: Actor, user_id: UUID, version: int) -> tuple[User, Role]:
+    user, role = await _locked(session, user_id, version)
+    _may_manage(actor, role, user.permissions)
+    return user, role
 
 
 async def _locked(session: AsyncSession, user_id: UUID, version: int) -> tuple[User, Role]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.actor import Actor
+from app.core.actor import system_actor
 from app.core.clock import new_id, now
 from app.core.db import Database, on_conflict
 from app.core.errors import NotFound, invalid
@@ -24,7 +24,6 @@ from app.identity.permissions import ROLES, RoleKey, in_order
 
 SLUG = re.compile(r"[a-z0-9-]{2,40}")
 TIMEZONE = "Asia/Ho_Chi_Minh"
-NIL = UUID(int=0)
 
 Seeder = Callable[[AsyncSession, UUID], Awaitable[None]]
 
@@ -128,9 +127,13 @@ async def create_user(
     with accounts.username_conflict():
         async with owner_transaction(db, tenant_id) as session:
             user_id = await accounts.insert_user(
-                session, username=username, full_name=full_name, role_key=role, password_hash=password_hash
+                session,
+                username=username,
+                full_name=full_name,
+                role_id=(await accounts.role_by_key(session, role)).id,
+                password_hash=password_hash,
             )
-            await record(session, operator(tenant_id), "user.created", user_id)
+            await record(session, system_actor(tenant_id), "user.created", user_id)
             return user_id
 
 
@@ -150,7 +153,7 @@ async def set_password(db: Database, slug: str, username: str, password: str) ->
         if user_id is None:
             raise NotFound()
         await accounts.store_password(session, user_id, password_hash)
-        await record(session, operator(tenant_id), "user.password_set", user_id)
+        await record(session, system_actor(tenant_id), "user.password_set", user_id)
 
 
 async def list_users(db: Database, slug: str) -> list[UserRow]:
@@ -166,11 +169,6 @@ async def list_users(db: Database, slug: str) -> list[UserRow]:
             .order_by(User.username)
         )
         return [UserRow(*row) for row in rows]
-
-
-def operator(tenant_id: UUID) -> Actor:
-    """The actor of the operator's commands, for events."""
-    return Actor(tenant_id=tenant_id, kind="system", id=NIL, name="chot")
 
 
 async def _workspace(db: Database, slug: str) -> UUID:
@@ -194,7 +192,7 @@ async def _fill(session: AsyncSession, tenant_id: UUID, moment: datetime, passwo
         session,
         username=accounts.ADMIN,
         full_name="Quản trị hệ thống",
-        role_key="administrator",
+        role_id=(await accounts.role_by_key(session, "administrator")).id,
         password_hash=password_hash,
     )
-    await record(session, operator(tenant_id), "workspace.created", tenant_id, data={"admin_id": str(admin_id)})
+    await record(session, system_actor(tenant_id), "workspace.created", tenant_id, data={"admin_id": str(admin_id)})

@@ -8,11 +8,11 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from app.core.log import logger
 
@@ -23,30 +23,26 @@ PATIENCE = 5.0
 LAST_WORDS = 16_000
 FRAME = re.compile(r'^  File "([^"\n]+\.py)", line (\d+), in ([\w<>.]+)$', re.M)
 ERROR = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)", re.M)
+Ended = tuple[Process, bool]
 
 
 @asynccontextmanager
-async def child(module: str, **environment: str) -> AsyncIterator[Process]:
+async def child(module: str, *, buffer: int = BUFFER, **environment: str) -> AsyncIterator[Process]:
     """A process that runs the module's `main` with pipes to its stdin and stdout; it is gone afterwards.
 
-    It gets nothing of our environment: no secrets, no settings, only what an interpreter needs. If it dies, the log
-    says of what.
+    It gets nothing of our environment: no secrets, no settings, only what an interpreter needs. `sys.argv[2]` is our
+    own process id, for `sandbox.confine`. If it dies, the log says of what. Of its output at most twice `buffer` bytes
+    wait here.
     """
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     with TemporaryFile() as said:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-c", BOOT.format(module=module), str(ROOT), stdin=PIPE, stdout=PIPE, stderr=said,
-            limit=BUFFER, env={"LANG": "C.UTF-8", "PATH": os.defpath, **kept, **environment},
-        )  # fmt: skip
-        killed = False
+        # Cut short, asyncio would ask for the status of what it has begun, and so may reap the child before whoever
+        # watches it. Therefore it is begun and ended whole, whenever a cancellation comes.
+        starting, failed = asyncio.create_task(_start(module, buffer, said, environment)), True
         try:
-            yield process
-        except BaseException:
-            # With its output closed it is about to end by itself, and has something to say.
-            killed = not _silent(process) and _kill(process)
-            raise
+            yield await asyncio.shield(starting)
+            failed = False
         finally:
-            killed = await _end(process) or killed
+            process, killed = await _whole(_end(starting, at_once=failed))
             if process.returncode and not (killed and process.returncode == -signal.SIGKILL):
                 logger.error("child_died", module=module, **_ending(process.returncode), **last_words(said))
 
@@ -65,6 +61,43 @@ def last_words(said: BinaryIO) -> dict[str, str]:
     return {"error": error[1] if error else "", "where": " < ".join(reversed(places[-6:]))}
 
 
+async def _start(module: str, buffer: int, said: BinaryIO, environment: Mapping[str, str]) -> Process:
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-c", BOOT.format(module=module), str(ROOT), str(os.getpid()),
+        stdin=PIPE, stdout=PIPE, stderr=said, limit=buffer, cwd="/", start_new_session=True,
+        env={"LANG": "C.UTF-8", "PATH": os.defpath, "RUST_BACKTRACE": "0", **kept, **environment},
+    )  # fmt: skip
+
+
+async def _whole(work: Coroutine[Any, Any, Ended]) -> Ended:
+    """Does the work to its end; a cancellation is heard afterwards."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
+
+
+async def _end(starting: asyncio.Task[Process], *, at_once: bool) -> Ended:
+    """Closes its input, at whose end it ends by itself, or kills it; whether it was killed."""
+    process = await starting
+    assert process.stdin is not None
+    # With its output closed it is about to end by itself, and has something to say.
+    killed = at_once and not _silent(process) and _kill(process)
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), PATIENCE)
+    except TimeoutError:
+        killed = _kill(process) or killed
+        await process.wait()
+    return process, killed
+
+
 def _ending(status: int) -> dict[str, int | str]:
     return {"signal": signal.Signals(-status).name} if status < 0 else {"exit": status}
 
@@ -81,17 +114,4 @@ def _kill(process: Process) -> bool:
         if process.returncode is None:
             os.kill(process.pid, signal.SIGKILL)
             return True
-    return False
-
-
-async def _end(process: Process) -> bool:
-    """Closes its input, at whose end it ends by itself; whether it had to be killed."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), PATIENCE)
-    except TimeoutError:
-        killed = _kill(process)
-        await process.wait()
-        return killed
     return False

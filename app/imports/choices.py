@@ -1,6 +1,7 @@
 """What a start asks for, checked against the file and the fields, and kept with the import."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,21 +9,26 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
-from app.core.errors import AppError, FieldError, Invalid, invalid
+from app.core.errors import FieldError, Invalid, invalid
 from app.core.fields import BadValue, Field
 from app.core.i18n import language
 from app.core.vietnam import text as vn
 from app.customers import groups
+from app.customers.configuring import on_field
 from app.customers.errors import GroupNameMissing
 from app.customers.registry import Registry
 from app.imports.errors import MappingIncomplete, SheetAmbiguous
 from app.imports.plan import CONTACT_FIELDS, OnDuplicate, Plan, Target
 from app.imports.reading import SheetInfo, SheetPreview, Workbook
+from app.imports.reading.scan import column_number
 from app.imports.schemas import StartIn
-from app.imports.suggest import suggest
+from app.imports.suggest import Suggestion, suggest
 
+IMPORT, EDIT, DELETE = "customers.import", "customers.edit", "customers.delete"
 LETTERS = re.compile(r"[A-Za-z]{1,3}")
 MAX_COLUMN = 16_384
+# The number of a group that only the run adds: a dry run knows that nobody is in it yet.
+NOT_YET = -1
 
 
 class Choices(msgspec.Struct):
@@ -38,7 +44,6 @@ class Choices(msgspec.Struct):
     on_duplicate_in_file: OnDuplicate
     clear: bool
     dry_run: bool
-    sees_all: bool
     rows: int
     chunks: int
     """Rows and chunks of the sheet."""
@@ -56,27 +61,55 @@ class Proposal:
     """What a start does when it says nothing else."""
 
     sheet: SheetPreview
-    mapping: dict[str, int]
+    suggestions: list[Suggestion]
     missing: list[Field]
 
+    @property
+    def mapping(self) -> dict[str, int]:
+        """Fields by key, with the numbers of their columns."""
+        return {one.field.key: one.column for one in self.suggestions}
 
-def propose(registry: Registry, book: Workbook) -> Proposal:
-    """The first of the sheets that a start may mean."""
-    return _meant(registry, book)[0]
+
+def propose(registry: Registry, preview: SheetPreview) -> Proposal:
+    """What the headers of a sheet suggest."""
+    suggestions = suggest([*registry.importable, *CONTACT_FIELDS.values()], preview.columns)
+    found = {one.field.key for one in suggestions}
+    return Proposal(preview, suggestions, [one for one in registry.importable if one.required and one.key not in found])
+
+
+def meant(book: Workbook, proposals: Iterable[Proposal]) -> list[Proposal]:
+    """The sheets that a start may mean which names none: of those with data the ones with every required field, so
+    that notes beside the customers are in nobody's way; without such a one, all with data."""
+    filled = [one for one in proposals if _info(book, one.sheet.sheet).last_row >= one.sheet.first_data_row]
+    return [one for one in filled if not one.missing] or filled
+
+
+def rights(on_duplicate: OnDuplicate) -> tuple[str, ...]:
+    """What whoever starts a run must be allowed to do, at the start and until its end."""
+    return (IMPORT, EDIT) if on_duplicate == "update" else (IMPORT,)
+
+
+def undo_rights(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """The same for an undo of a run with these counts."""
+    created, changed = counts["created"] > 0, counts["updated"] > counts["unchanged"]
+    return (IMPORT, *([DELETE] if created else []), *([EDIT] if changed else []))
 
 
 async def check(session: AsyncSession, actor: Actor, registry: Registry, kept: Kept, body: StartIn) -> Choices:
     """The choices, every mistake in them refused by its path. A new group is added in the session's transaction.
 
     Raises:
+        Forbidden: the run would do what the caller may not.
         Invalid, SheetAmbiguous, MappingIncomplete, GroupNameMissing
     """
-    preview = _only_sheet(registry, kept.book) if body.sheet is None else _sheet(kept.book, body.sheet)
+    for right in rights(body.on_duplicate):
+        actor.require(right)
+    own = propose(registry, _sheet(kept.book, body.sheet)) if body.sheet is not None else _only(registry, kept.book)
+    preview = own.sheet
     info = _info(kept.book, preview.sheet)
     if body.mapping is not None:
         mapping = _mapping(registry, info, body.mapping)
     else:
-        own = _proposal(registry, preview)
         if own.missing:
             raise _incomplete(own.missing)
         mapping = own.mapping
@@ -93,7 +126,6 @@ async def check(session: AsyncSession, actor: Actor, registry: Registry, kept: K
         on_duplicate_in_file=body.on_duplicate_in_file or body.on_duplicate,
         clear=body.empty_cells == "clear",
         dry_run=body.dry_run,
-        sees_all=actor.may("customers.view_all"),
         rows=info.rows,
         chunks=kept.chunks.get(preview.sheet, 0),
     )
@@ -110,6 +142,10 @@ def make_plan(tenant_id: UUID, import_id: UUID, spoken: str, choices: Choices, r
     group = next((one for one in registry.groups.values() if one.id == choices.group_id), None)
     if choices.group_id is not None and group is None and not choices.dry_run:
         return None
+    groups, joined = {name: one.no for name, one in registry.groups.items()}, group.name if group else None
+    if group is None and choices.group_name is not None:
+        joined, groups = choices.group_name, {choices.group_name: NOT_YET, **groups}
+        targets = [_knowing(one, choices.group_name) if one.field.key == "groups" else one for one in targets]
     ids = {key: {name: str(id_) for name, id_ in names.items()} for key, names in registry.ids.items()}
     return Plan(
         tenant_id=str(tenant_id),
@@ -118,42 +154,29 @@ def make_plan(tenant_id: UUID, import_id: UUID, spoken: str, choices: Choices, r
         start_row=choices.start_row,
         targets=targets,
         ids={key: names for key, names in ids.items() if key in choices.mapping},
-        groups={name: one.no for name, one in registry.groups.items()},
-        add_to_group=group.name if group else None,
+        groups=groups,
+        add_to_group=joined,
         in_file=choices.on_duplicate_in_file,
         clear=choices.clear,
         tags={name: one.no for name, one in registry.tags.items()} if "tags" in choices.mapping else {},
     )
 
 
-def mappable(registry: Registry) -> list[Field]:
-    """Every field that a column can be mapped to: the customer's, then those of its contact."""
-    return [*registry.importable, *CONTACT_FIELDS.values()]
+def _knowing(target: Target, group: str) -> Target:
+    """The column of groups, which may name one more."""
+    return Target(target.field.with_choices((*target.field.choices, group)), target.column)
 
 
-def _proposal(registry: Registry, preview: SheetPreview) -> Proposal:
-    mapping = {one.field.key: one.column for one in suggest(mappable(registry), preview.columns)}
-    return Proposal(preview, mapping, [one for one in registry.importable if one.required and one.key not in mapping])
-
-
-def _meant(registry: Registry, book: Workbook) -> list[Proposal]:
-    """The sheets that a start may mean which names none: of those with data the ones with every required field, so
-    that notes beside the customers are in nobody's way; without such a one, all with data."""
-    filled = [one for one in book.previews if _info(book, one.sheet).last_row >= one.first_data_row]
-    proposals = [_proposal(registry, one) for one in filled]
-    return [one for one in proposals if not one.missing] or proposals
-
-
-def _only_sheet(registry: Registry, book: Workbook) -> SheetPreview:
-    """The sheet of a start that names none.
+def _only(registry: Registry, book: Workbook) -> Proposal:
+    """The sheet of a start that names none, and what it suggests.
 
     Raises:
         SheetAmbiguous: with the sheets to choose from.
     """
-    meant = [one.sheet for one in _meant(registry, book)]
-    if len(meant) == 1:
-        return meant[0]
-    sheets = [{"number": one.sheet + 1, "name": _info(book, one.sheet).name} for one in meant]
+    found = meant(book, (propose(registry, one) for one in book.previews))
+    if len(found) == 1:
+        return found[0]
+    sheets = [{"number": one.sheet.sheet + 1, "name": _info(book, one.sheet.sheet).name} for one in found]
     error = SheetAmbiguous(names=", ".join(f"“{one['name']}”" for one in sheets), extra={"sheets": sheets})
     error.errors = [error.on("sheet")]
     raise error
@@ -212,8 +235,7 @@ def _column(given: int | str) -> int | None:
     elif given.isascii() and given.isdigit() and len(given) <= 5:
         number = int(given)
     elif LETTERS.fullmatch(given):
-        for letter in given.upper():
-            number = number * 26 + ord(letter) - 64
+        number = column_number(given)
     return number if 1 <= number <= MAX_COLUMN else None
 
 
@@ -241,21 +263,16 @@ async def _group(
         return known.id, known.name
     name = vn.clean(body.group.name or "")
     if not name:
-        raise on_path(GroupNameMissing(), "group.name")
+        raise on_field(GroupNameMissing(), "group.name")
     folded = name.casefold()
     found = next((one for one in registry.groups.values() if one.name.casefold() == folded), None)
     if found is not None:
         return found.id, found.name
+    actor.require("groups.manage")
     if body.dry_run:
         return None, name
     made = await groups.create_group(session, actor, name=name)
     return made.id, made.name
-
-
-def on_path(error: AppError, path: str) -> AppError:
-    """The refusal, with the path of what it refuses."""
-    error.errors = [error.on(path)]
-    return error
 
 
 def _incomplete(missing: list[Field]) -> MappingIncomplete:

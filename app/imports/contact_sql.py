@@ -12,15 +12,22 @@ NAMED = f"""
     JOIN crm.customer c ON c.tenant_id = $1 AND c.id = r.customer_id AND c.deleted_at IS NULL
     WHERE {STAGED} AND s.contact_id IS NOT NULL AND r.status IN ('created', 'updated', 'unchanged')
 """
-# $5 the reason. A contact whose phone is another customer's, or a contact's of one, is not added; its row says so.
+# $5 the reason. A contact whose phone is another customer's, or a contact's of one, or given to another by an earlier
+# row, is not added; its row says so.
 REFUSE_HELD = f"""
-WITH held AS MATERIALIZED (
-    SELECT s.n {NAMED} AND s.contact_phone IS NOT NULL AND (
+WITH named AS MATERIALIZED (
+    SELECT s.n, s.contact_phone AS phone, c.id, c.kind, (
         EXISTS (SELECT FROM crm.customer o WHERE o.tenant_id = $1 AND o.phone = s.contact_phone
                 AND o.deleted_at IS NULL AND o.kind <> 'lead' AND o.id <> c.id)
         OR EXISTS (SELECT FROM crm.contact_point p JOIN crm.customer o ON o.tenant_id = $1 AND o.id = p.customer_id
                    WHERE p.tenant_id = $1 AND p.tail = s.contact_tail AND o.deleted_at IS NULL AND o.kind <> 'lead'
-                     AND o.id <> c.id))
+                     AND o.id <> c.id)) AS held
+    {NAMED} AND s.contact_phone IS NOT NULL
+), first AS MATERIALIZED (
+    SELECT DISTINCT ON (phone) phone, id, n FROM named WHERE NOT held AND kind <> 'lead' ORDER BY phone, n
+), held AS MATERIALIZED (
+    SELECT named.n FROM named LEFT JOIN first ON first.phone = named.phone AND first.id <> named.id
+    WHERE named.held OR first.n < named.n
 ), noted AS (
     UPDATE crm.import_row r SET errors = jsonb_build_array($5::text::jsonb) FROM held
     WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.n = held.n
@@ -28,7 +35,7 @@ WITH held AS MATERIALIZED (
 UPDATE crm.import_staging s SET contact_id = NULL FROM held WHERE {STAGED} AND s.n = held.n
 """
 # $5 the moment, $6 to $8 who. A contact that the customer has already, by phone or else by name, is not added again;
-# and a person's own phone names no other.
+# and a person's own phone names no other. Who did not differ but for the contact is changed, too.
 ADD = f"""
 WITH given AS MATERIALIZED (
     SELECT DISTINCT ON (c.id, coalesce(s.contact_phone, lower(coalesce(s.contact_name, s.contact_email))))
@@ -50,6 +57,9 @@ WITH given AS MATERIALIZED (
                            AND k.is_primary),
            $7::uuid, $2, 1, $5::timestamptz, $5::timestamptz
     FROM given g ORDER BY g.n RETURNING id
+), changed AS (
+    UPDATE crm.import_row r SET status = 'updated' FROM given g
+    WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.n = g.n AND g.status = 'unchanged'
 ), reached AS (
     INSERT INTO crm.contact_point (tenant_id, id, customer_id, contact_id, kind, value, tail, created_at)
     SELECT $1, g.id, g.customer_id, g.id, 'phone', g.phone, g.tail, $5::timestamptz FROM given g
@@ -66,12 +76,16 @@ SELECT $1, (array_agg(g.event_id ORDER BY g.n))[1], $5::timestamptz, 'customer.c
 FROM given g WHERE g.status <> 'created' GROUP BY g.customer_id
 """
 
-# $3 and $4 the range of first rows. Contacts that somebody has changed since stay.
+# $3 and $4 the range of first rows, which are marked with what became of them. Contacts that somebody has changed since
+# stay, and those of customers who are kept as they are or lie in the trash.
 REMOVE = """
-DELETE FROM crm.contact k USING crm.import_row r
-WHERE k.tenant_id = $1 AND k.batch_id = $2 AND k.version = 1
-  AND r.tenant_id = $1 AND r.import_id = $2 AND r.customer_id = k.customer_id
-  AND (r.n BETWEEN $3 AND $4 AND r.first_n IS NULL OR r.first_n BETWEEN $3 AND $4)
+DELETE FROM crm.contact k USING (
+    SELECT r.customer_id FROM crm.import_row r
+    WHERE r.tenant_id = $1 AND r.import_id = $2
+      AND (r.n BETWEEN $3 AND $4 AND r.first_n IS NULL OR r.first_n BETWEEN $3 AND $4)
+    GROUP BY r.customer_id HAVING count(*) FILTER (WHERE r.undone = 'kept') = 0
+) AS t JOIN crm.customer c ON c.tenant_id = $1 AND c.id = t.customer_id AND c.deleted_at IS NULL
+WHERE k.tenant_id = $1 AND k.batch_id = $2 AND k.version = 1 AND k.customer_id = c.id
 RETURNING k.customer_id, k.name
 """
 # $2 the import, $3 the moment, $4 to $6 who, $7 event ids, $8 customers, $9 the changes of each.
@@ -80,6 +94,5 @@ INSERT INTO crm.event ({EVENT_COLUMNS})
 SELECT $1, told.id, $3::timestamptz, 'customer.contact_removed', 'customer', told.customer_id, $4::text, $5::uuid,
        $6::text, $2, told.changes::jsonb, '{{"undo": true}}'::jsonb
 FROM unnest($7::uuid[], $8::uuid[], $9::text[]) AS told (id, customer_id, changes)
-JOIN crm.customer c ON c.tenant_id = $1 AND c.id = told.customer_id AND c.deleted_at IS NULL
 ON CONFLICT (tenant_id, id) DO NOTHING
 """

@@ -27,7 +27,7 @@ async def open_result(work: Work, actor: Actor, import_id: UUID) -> tuple[str, A
     row = await queries.load(work.session, actor, import_id)
     found: Import = row["Import"]
     state = queries.state_of(found.state, row["job_state"], row["claims"])
-    if found.choices is None or state not in ("succeeded", "failed", "cancelled", "undone"):
+    if found.choices is None or state not in queries.ENDED:
         raise ImportState(state=state)
     if found.files_deleted_at is not None:
         raise FilesGone()

@@ -1,9 +1,22 @@
 """What imports refuse, and why."""
 
-from typing import ClassVar
+from typing import Final
 
 from app.core.errors import AppError, Conflict, Unavailable
-from app.imports.reading import Unreadable
+from app.core.i18n import Language, language
+
+# What people call the states of an import, in Vietnamese and English.
+STATES: Final = {
+    "reading": ("đang đọc file", "being read"),
+    "ready": ("sẵn sàng", "ready"),
+    "queued": ("đang chờ", "waiting"),
+    "running": ("đang chạy", "running"),
+    "paused": ("tạm dừng", "paused"),
+    "succeeded": ("đã xong", "finished"),
+    "failed": ("thất bại", "failed"),
+    "cancelled": ("đã hủy", "cancelled"),
+    "undone": ("đã hoàn tác", "undone"),
+}
 
 
 class FileRefused(AppError):
@@ -125,16 +138,32 @@ class ImportState(Conflict):
     """The import is in a state that this cannot follow."""
 
     code = "import_state"
-    vi = "Lần nhập đang ở trạng thái {state}, không thể thực hiện"
+    vi = "Lần nhập đang ở trạng thái “{state}”, nên không thể thực hiện thao tác này"
     en = "The import is {state}; that cannot follow"
 
+    def __init__(self, *, state: str) -> None:
+        super().__init__(extra={"state": state}, state=state)
 
-class ImportBusy(Conflict):
+    def message(self, chosen: Language | None = None) -> str:
+        """The sentence, with the state's name in the same language."""
+        vi, en = STATES[str(self.values["state"])]
+        spoken = chosen or language.get()
+        return (self.vi if spoken == "vi" else self.en).format(state=vi if spoken == "vi" else en)
+
+
+class ImportWritten(Conflict):
     """Rows were written already: undo them before a new start."""
 
     code = "import_written"
     vi = "Lần nhập này đã ghi dữ liệu; hãy hoàn tác hoặc tải file lên lại"
     en = "This import has written rows already; undo it, or upload the file again"
+
+
+class NothingWritten(Conflict):
+    """There is nothing to undo."""
+
+    code = "import_not_written"
+    vi, en = "Lần nhập này chưa ghi dữ liệu nào", "This import has written nothing"
 
 
 class FilesGone(AppError):
@@ -155,17 +184,9 @@ class ResultNotReady(Unavailable):
     en = "The result file is being made; please try again in a few seconds"
 
 
-class RefusalByCode:
-    """The refusals of reading by their code."""
-
-    known: ClassVar[dict[str, type[FileRefused]]] = {kind.code: kind for kind in FileRefused.__subclasses__()}
-
-
-def refusal(error: Unreadable) -> FileRefused:
-    """Why the file was refused, as an error of the API."""
-    return refusal_of(error.code)
+REFUSALS: Final = {kind.code: kind for kind in FileRefused.__subclasses__()}
 
 
 def refusal_of(code: str) -> FileRefused:
-    """The refusal with this code."""
-    return RefusalByCode.known.get(code, FileRefused)()
+    """The refusal of reading with this code."""
+    return REFUSALS.get(code, FileRefused)()

@@ -13,9 +13,14 @@ def source(tenant_id: UUID, import_id: UUID) -> str:
     return f"{folder(tenant_id, import_id)}/source"
 
 
+def rows(tenant_id: UUID, import_id: UUID) -> str:
+    """The prefix of all chunks."""
+    return f"{folder(tenant_id, import_id)}/rows"
+
+
 def chunk(tenant_id: UUID, import_id: UUID, sheet: int, number: int) -> str:
     """A part of a sheet's rows, as reading hands it over."""
-    return f"{folder(tenant_id, import_id)}/rows/{sheet}/{number:06d}"
+    return f"{rows(tenant_id, import_id)}/{sheet}/{number:06d}"
 
 
 def seen(tenant_id: UUID, import_id: UUID, run: int, number: int) -> str:

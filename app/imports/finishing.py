@@ -1,6 +1,6 @@
 """The end of a run: state, event and notification in one transaction, and the job that makes the result file."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import update
@@ -14,6 +14,24 @@ from app.imports.models import Import
 from app.notifications.service import notify
 
 REPORT = "imports.report"
+ENDED: Final = {
+    "succeeded": ("kết thúc", "ended"),
+    "undone": ("kết thúc", "ended"),
+    "cancelled": ("đã bị hủy", "was cancelled"),
+    "failed": ("thất bại", "failed"),
+}
+ACTIVITIES: Final = {
+    "run": ("Import", "The import"),
+    "dry_run": ("Kiểm tra thử lần nhập", "The dry run"),
+    "undo": ("Hoàn tác lần nhập", "The undo of the import"),
+}
+DONE: Final = {
+    "created": ("thêm mới", "created"), "updated": ("cập nhật", "updated"), "skipped": ("bỏ qua", "skipped"),
+    "failed": ("lỗi", "failed"),
+}  # fmt: skip
+UNDONE: Final = {
+    "removed": ("đã gỡ", "removed"), "restored": ("đã khôi phục", "restored"), "kept": ("giữ nguyên", "kept"),
+}  # fmt: skip
 
 
 async def finish(
@@ -33,7 +51,7 @@ async def finish(
     data = {"state": state, "activity": row.activity, "counts": counts}
     await record(session, actor, "import.finished", import_id, data=data)
     if row.created_by_kind == "user" and row.created_by is not None:
-        vi, en = _message(row.activity, state, row.file_name, counts or {})
+        vi, en = message(row.activity, state, row.file_name, counts or {})
         await notify(
             session, row.created_by, "import_finished", vi=vi, en=en, subject_type="import", subject_id=import_id,
             data=data,
@@ -49,21 +67,11 @@ async def enqueue_report(session: AsyncSession, actor: Actor, import_id: UUID, r
     )  # fmt: skip
 
 
-def _message(activity: str, state: str, name: str, counts: dict[str, int]) -> tuple[str, str]:
-    if activity == "undo":
-        removed, restored, kept = (counts.get(key, 0) for key in ("removed", "restored", "kept"))
-        return (
-            f"Hoàn tác import kết thúc: {name} – {removed} đã gỡ, {restored} đã khôi phục, {kept} giữ nguyên",
-            f"Undo of the import ended: {name} – {removed} removed, {restored} restored, {kept} kept",
-        )
-    ended = {
-        "succeeded": ("kết thúc", "ended"),
-        "cancelled": ("đã bị hủy", "was cancelled"),
-        "failed": ("thất bại", "failed"),
-    }[state]
-    what = ("Kiểm tra thử import", "The dry run") if activity == "dry_run" else ("Import", "The import")
-    created, updated, skipped, failed = (counts.get(key, 0) for key in ("created", "updated", "skipped", "failed"))
+def message(activity: str, state: str, name: str, counts: dict[str, int]) -> tuple[str, str]:
+    """The notification's sentence in Vietnamese and English."""
+    ended, what = ENDED[state], ACTIVITIES[activity]
+    told = UNDONE if activity == "undo" else DONE
     return (
-        f"{what[0]} {ended[0]}: {name} – {created} thêm mới, {updated} cập nhật, {skipped} bỏ qua, {failed} lỗi",
-        f"{what[1]} {ended[1]}: {name} – {created} created, {updated} updated, {skipped} skipped, {failed} failed",
+        f"{what[0]} {ended[0]}: {name} – " + ", ".join(f"{counts.get(key, 0)} {vi}" for key, (vi, _) in told.items()),
+        f"{what[1]} {ended[1]}: {name} – " + ", ".join(f"{counts.get(key, 0)} {en}" for key, (_, en) in told.items()),
     )

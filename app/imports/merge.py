@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +18,15 @@ from app.core.fields import Field
 from app.customers import duplicate_keys, scoring
 from app.customers.duplicate_keys import DuplicateKey
 from app.customers.errors import Duplicate, PhoneTaken, ValueTaken
+from app.customers.following import write_words
 from app.customers.registry import Registry
-from app.customers.words import phone_tail, search_words
 from app.imports import contact_sql, merge_duplicates
 from app.imports import merge_sql as sql
-from app.imports.normalise.copy_text import lexemes
-from app.imports.plan import Batch, Plan, is_contact
+from app.imports.plan import Batch, Plan, is_contact, problem_of
 
 PART = 1 << 18
 PHONE = "customer_phone_uq"
 TakeCodes = Callable[[int], Awaitable[int]]
-Found = tuple[UUID, str, str | None, str | None, str | None]
 
 
 class Collision(Exception):
@@ -90,9 +87,17 @@ class Terms:
 
     @property
     def moves_scores(self) -> bool:
-        """Whether rows may bring points."""
-        points = any(group.points for group in self.registry.groups.values())
-        return self.joins_groups and points and not self.dry_run
+        """Whether rows may bring points, or take a tier away that the rules then give anew."""
+        points = self.joins_groups and any(group.points for group in self.registry.groups.values())
+        loses_tier = self.plan.clear and any(one.key == "tier" for one in self.fields)
+        return (points or loses_tier) and not self.dry_run
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether a chunk must wait for the one before: whether a value is free must not depend on which of them is
+        quicker."""
+        contacts = any(target.field.key == "contact_phone" for target in self.plan.targets)
+        return bool(self.uniques or self.duplicate_keys or contacts)
 
     @property
     def relationship_id(self) -> UUID | None:
@@ -125,17 +130,8 @@ async def merge(
         await duplicate_keys.write(chunk.connection, session.info["tenant_id"], terms.registry.duplicate_keys, ids)
     if terms.moves_scores:
         await scoring.recompute(session, terms.actor, await chunk.customers())
+        await chunk.agree()
     return counts
-
-
-async def write_words(
-    connection: asyncpg.Connection,
-    tenant_id: UUID,
-    rows: list[Found],
-) -> None:
-    """Writes anew what a search box finds customers by; rows are (id, name, email, tax code, phone)."""
-    words, tails = await asyncio.to_thread(_words, rows)
-    await connection.execute(sql.WRITE_WORDS, tenant_id, [row[0] for row in rows], words, tails)
 
 
 class _Chunk:
@@ -149,12 +145,13 @@ class _Chunk:
         Nobody else takes a value before the chunk is committed."""
         terms, keys = self.terms, self.terms.duplicate_keys
         mapped = {one.key for one in terms.fields}
-        await duplicate_keys.lock_all(self.connection, self.base[0])
+        if not terms.dry_run:
+            await duplicate_keys.lock_all(self.connection, self.base[0])
         text = merge_duplicates.refuse_duplicates(keys, mapped, clear=terms.plan.clear)
         action = "skipped" if terms.on_duplicate == "skip" else "failed"
         update = terms.on_duplicate == "update" and terms.has_phone
         self.remaining -= await self.connection.fetchval(
-            text, *self.base[:4], action, self._duplicates(mapped), terms.sees_all, terms.actor.id, update
+            text, *self.base[:4], action, self._duplicates(mapped), terms.sees_all, terms.actor.person, update
         )
 
     async def write(self, *, look: bool) -> None:
@@ -163,10 +160,8 @@ class _Chunk:
             await self._change()
         else:
             await self._decide_and_change(look=look)
-        if self.terms.dry_run:
-            await self._run(sql.NOTE_WOULD_CREATE)
-        elif self.remaining:
-            await self._create()
+        if self.remaining:
+            await (self._run(sql.NOTE_WOULD_CREATE) if self.terms.dry_run else self._create())
 
     async def finish(self) -> dict[str, int]:
         """Notes the other rows, empties the staging table and counts."""
@@ -186,6 +181,10 @@ class _Chunk:
     async def customers(self) -> list[UUID]:
         """The customers that the chunk added or changed."""
         return [row[0] for row in await self.connection.fetch(sql.CUSTOMERS, *self.base[:4])]
+
+    async def agree(self) -> None:
+        """Notes the versions that the chunk's customers have by now."""
+        await self._run(sql.AGREE)
 
     async def _decide_and_change(self, *, look: bool) -> None:
         """Locks the matched customers, decides about each row, and changes those that may be changed."""
@@ -208,7 +207,7 @@ class _Chunk:
             action = "skipped" if self.terms.on_duplicate == "skip" else "failed"
             return await self._run(sql.DECIDE, action, self._phone_taken())
         if not self.terms.sees_all:
-            return await self._run(sql.DECIDE_UNSEEN, "failed", self._phone_taken(), self.terms.actor.id)
+            return await self._run(sql.DECIDE_UNSEEN, "failed", self._phone_taken(), self.terms.actor.person)
         return 0
 
     async def _change(self, matched: int | None = None) -> None:
@@ -219,9 +218,9 @@ class _Chunk:
         """
         # The dry run notes no moment, and PostgreSQL refuses an argument that a statement does not use.
         statement = sql.Statement(self.base[:4] if self.terms.dry_run else self.base)
-        registry = self.terms.registry
+        registry, labels = self.terms.registry, sql.labels_of(self.terms.registry)
         difference = sql.Difference(
-            statement, self.terms.fields, sql.labels_of(registry), sql.names_of_groups(registry),
+            statement, self.terms.fields, labels, sql.names_of_groups(registry),
             clear=self.terms.plan.clear, first_relationship=self.terms.relationship_id,
         )  # fmt: skip
         if self.terms.dry_run:
@@ -229,14 +228,15 @@ class _Chunk:
             pairs = _affected(await self.connection.execute(text, *statement.args))
         else:
             actor = (self.terms.actor.kind, self.terms.actor.id, self.terms.actor.name)
-            text = sql.update_customers(statement, difference, actor)
+            told_as = difference.kind(registry.categories, labels["relationship"])
+            text = sql.update_customers(statement, difference, actor, told_as)
             pairs, searched = await self.connection.fetchrow(text, *statement.args)
             if pairs:
                 await self._join(sql.BY_PHONE)
                 await self._claim(sql.BY_PHONE, release=True)
             if searched:
-                rows = msgspec.json.decode(searched)
-                await write_words(self.connection, self.base[0], [(UUID(row[0]), *row[1:]) for row in rows])
+                # From the rows as they are now: whom the chunk waited for may have written other columns.
+                await write_words(self.connection, self.base[0], searched)
         if matched not in (pairs, None):
             raise Collision
         # The staging table is emptied at the end anyway.
@@ -308,7 +308,9 @@ class _Chunk:
             named = merge_duplicates.NAMED[spoken].replace("{label}", label)
             field = next(one for one in key.fields if one in mapped)
             problem = msgspec.json.decode(_problem(self.terms, field, "duplicate", short, short))
-            problems[str(key.no)] = problem | {"short": short, "named": named}
+            problems[str(key.no)] = problem | {
+                "short": short, "named": named, "nobody": merge_duplicates.NOBODY[spoken],
+            }  # fmt: skip
         return msgspec.json.encode(problems).decode()
 
     def _taken(self) -> str:
@@ -321,17 +323,7 @@ class _Chunk:
 
 def _problem(terms: Terms, key: str, code: str, vi: str, en: str) -> str:
     target = next(target for target in terms.plan.targets if target.field.key == key)
-    spoken = terms.plan.vietnamese
-    problem = {
-        "field": key, "label": target.field.vi if spoken else target.field.en, "column": target.letter,
-        "code": code, "message": vi if spoken else en, "value": None,
-    }  # fmt: skip
-    return msgspec.json.encode(problem).decode()
-
-
-def _words(rows: list[Found]) -> tuple[list[str], list[str | None]]:
-    words = [lexemes(search_words(name, email, tax_code)) for _, name, email, tax_code, _ in rows]
-    return words, [phone_tail(row[4]) for row in rows]
+    return msgspec.json.encode(problem_of(terms.plan.vietnamese, target, code, vi, en)).decode()
 
 
 def _affected(status: str) -> int:

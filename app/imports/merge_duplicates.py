@@ -13,14 +13,17 @@ NAMED = (
     "{label} đã tồn tại trong khách hàng {customer} thuộc chủ sở hữu {owner}",
     "{label} already exists in the customer {customer}, whose owner is {owner}",
 )
+# What is said for the owner of a customer that has none.
+NOBODY = ("chưa có", "nobody")
 
 
 def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, clear: bool) -> str:
     """Refuses the rows whose values another customer has, or an earlier row of the chunk. Answers how many.
 
-    $5 the action, $6 the problem by key number, each with `short` and `named` texts, $7 whether the caller sees
-    everybody, $8 the caller, $9 whether rows that match nobody may change the customer who has their values: such a
-    row gets that customer's phone, by which the rest of the import finds it. A customer is changed by one row only.
+    $5 the action, $6 the problem by key number, each with `short`, `named` and `nobody` texts, $7 whether the caller
+    sees everybody, $8 whose customers are the caller's own, $9 whether rows that match nobody may change the customer
+    who has their values: such a row gets that customer's phone, by which the rest of the import finds it. A customer
+    is changed by one row only, of this chunk or an earlier one.
     """
     columns = ", ".join(f"{_after(one, mapped, clear=clear)} AS {one}" for one in LABELS)
     values = ", ".join(f"({key.no:d}, {key.value('m')}, {key.value('o')})" for key in keys)
@@ -39,19 +42,25 @@ def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, 
         FROM brought b LEFT JOIN LATERAL ({holders}) AS h ON true
         WHERE b.repeated OR h.id IS NOT NULL
         ORDER BY b.n, h.id IS NULL, b.key_no
+    ), own AS MATERIALIZED (
+        SELECT DISTINCT r.customer_id AS id FROM crm.import_row r
+        WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.customer_id IN (SELECT id FROM held)
+        UNION SELECT own FROM after WHERE own IS NOT NULL
     ), found AS MATERIALIZED (
         SELECT held.*, u.full_name AS owner, ($7::boolean OR held.owner_id = $8::uuid) IS TRUE AS seen,
                row_number() OVER (PARTITION BY held.id ORDER BY held.n) AS turn,
-               held.id IN (SELECT own FROM after WHERE own IS NOT NULL) AS has_row
+               held.id IN (SELECT id FROM own) AS has_row
         FROM held LEFT JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = held.owner_id
     ), changing AS (
         UPDATE crm.import_staging s SET phone = found.phone FROM found
         WHERE {STAGED} AND s.n = found.n AND {CHANGES} RETURNING 1
     ), refused AS (
         UPDATE crm.import_staging s SET action = $5::text, errors = jsonb_build_array(
-            (one.problem - 'short' - 'named') || jsonb_build_object('value', replace(found.value, chr(31), ' · '),
+            (one.problem - '{{short,named,nobody}}'::text[]) || jsonb_build_object(
+                'value', replace(found.value, chr(31), ' · '),
                 'message', CASE WHEN found.seen AND found.id IS NOT NULL
-                    THEN replace(replace(one.problem ->> 'named', '{{owner}}', coalesce(found.owner, 'chưa có')),
+                    THEN replace(replace(one.problem ->> 'named', '{{owner}}',
+                                         coalesce(found.owner, one.problem ->> 'nobody')),
                                  '{{customer}}', found.name)
                     ELSE one.problem ->> 'short' END))
         FROM found CROSS JOIN LATERAL (SELECT $6::text::jsonb -> found.key_no::text AS problem) AS one

@@ -4,13 +4,16 @@ Every value is an argument; the text is joined from constant fragments, by the c
 them $1 is the tenant, $2 the import, $3 and $4 the first and last row of the chunk, $5 the moment.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from app.core.fields import Field
+from app.customers import stages
+from app.customers.assigning import SEARCHED
+from app.customers.changing import PAIRS
 from app.customers.registry import Registry
 from app.imports.plan import columns_of
 
@@ -21,11 +24,11 @@ BY_ID = "JOIN crm.customer c ON c.tenant_id = $1 AND c.id = s.id"
 # The customer was made by an earlier row of the same file: it counts as the file's own.
 OWN = """EXISTS (SELECT 1 FROM crm.import_row r WHERE r.tenant_id = $1 AND r.import_id = $2
     AND (r.n = s.first_n OR r.first_n = s.first_n) AND r.status = 'created')"""
-FOUND_BY = ("name", "email", "tax_code", "phone")
 # Columns that stand beside link tables, which remember what the import added to them.
 LINKED = ("group_nos", "tag_nos")
-# jsonb_build_object takes a hundred arguments.
-PAIRS = 40
+# A field that, once filled, takes another one's value away: (field, the other, its column). Of two kinds of referrers a
+# customer has one, and who is in charge of a customer has it for themselves.
+CLEARED = (("referrer_user", "referrer", "referrer_id"), ("owner", "in_pool", "in_pool"))
 
 LOCK = f"""
 SELECT count(*) FROM (
@@ -183,11 +186,11 @@ SELECT DISTINCT s.customer_id FROM crm.import_row s
 WHERE s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4 AND s.status IN ('created', 'updated')
   AND s.customer_id IS NOT NULL
 """
-WRITE_WORDS = """
-INSERT INTO crm.customer_search (tenant_id, id, words, phone_tail)
-SELECT $1, given.id, given.words::tsvector, given.tail
-FROM unnest($2::uuid[], $3::text[], $4::text[]) AS given (id, words, tail)
-ON CONFLICT (tenant_id, id) DO UPDATE SET words = excluded.words, phone_tail = excluded.phone_tail
+# What a rule changed in consequence belongs to the import.
+AGREE = """
+UPDATE crm.import_row r SET version_after = c.version FROM crm.customer c
+WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.n BETWEEN $3 AND $4 AND r.version_after IS NOT NULL
+  AND c.tenant_id = $1 AND c.id = r.customer_id AND c.version <> r.version_after
 """
 
 
@@ -264,6 +267,9 @@ class Difference:
         self._keys = statement.arg([one.name for one in self.attributes]) if clear and self.attributes else ""
         self.columns = [str(one.column) for one in self._plain] + ["group_nos"]
         self.columns += ["attributes"] if self.attributes else []
+        # What is taken away where another field is filled: shown as a change of its own.
+        self.cleared = {key: column for by, key, column in CLEARED if self._has(by)}
+        self.columns += self.cleared.values()
         # What follows from other columns: set with them, but no change by itself.
         self.derived = ["province_typed"] if self._has("province") else []
         self.derived += ["tier_fixed"] if self._has("tier") else []
@@ -282,12 +288,7 @@ class Difference:
 
     def searched(self) -> str:
         """Whether something differs that a search box finds the customer by."""
-        own = [one for one in ("name", "email", "tax_code") if one in self.columns]
-        return " OR ".join(f"p.old_{one} IS DISTINCT FROM p.new_{one}" for one in own) or "false"
-
-    def current(self, column: str) -> str:
-        """A column's value after the update, for a SELECT over the pairs `p` and the customers `c`."""
-        return f"p.new_{column}" if column in self.columns else f"c.{column}"
+        return _differ(one for one in SEARCHED if one in self.columns)
 
     def assignments(self) -> str:
         """The SET list of an UPDATE from the pairs `p`."""
@@ -303,11 +304,33 @@ class Difference:
             key, name = self._statement.arg(one.key), f"{self._statement.arg(one.name)}::text"
             members.append((f"{key}::text", f"(p.{old}_attributes -> {name})", f"(p.{new}_attributes -> {name})"))
         members.append(("'groups'", self._group_names(f"p.{old}_group_nos"), self._group_names(f"p.{new}_group_nos")))
+        members += [
+            (f"'{key}'", f"to_jsonb(p.{old}_{one})", f"to_jsonb(p.{new}_{one})") for key, one in self.cleared.items()
+        ]
         parts = [
             f"{key}, CASE WHEN {before} IS DISTINCT FROM {after} THEN jsonb_build_array({before}, {after}) END"
             for key, before, after in members
         ]
         return f"jsonb_strip_nulls({_build(parts)})"
+
+    def kind(self, categories: Mapping[str, str], relationships: Mapping[str, str]) -> str:
+        """The kind of the event, as `stages.told_as` has it; `relationships` are names by id."""
+        moving = {str(one.column): one.key for one in self._plain if one.key in stages.CLASSIFYING}
+        taking = ("owner_id", "in_pool") if self._has("owner") else ()
+        edited, taken, moved = (
+            f"'{stages.told_as(categories, dict.fromkeys(keys, (None, None)))}'"
+            for keys in (("name",), ("owner",), ("source",))
+        )
+        outcome = moved
+        if self._has("relationship"):
+            pairs = ((id_, {"relationship": (None, name)}) for id_, name in relationships.items())
+            told = {id_: stages.told_as(categories, changes) for id_, changes in pairs}
+            by_id = f"{self._statement.arg(_json(told))}::text::jsonb"
+            outcome = f"coalesce({by_id} ->> p.new_relationship_id::text, {moved})"
+        others = [one for one, key in moving.items() if key != "relationship"]
+        return f"""CASE WHEN {_differ(one for one in self.columns if one not in (*moving, *taking))} THEN {edited}
+            WHEN {_differ(taking)} THEN CASE WHEN {_differ(moving)} THEN {edited} ELSE {taken} END
+            WHEN {_differ(others)} THEN {moved} ELSE {outcome} END"""
 
     def before(self) -> str:
         """The columns as they were, for the undo."""
@@ -329,6 +352,10 @@ class Difference:
         if column == "tag_nos":
             return """CASE WHEN s.tag_nos IS NULL OR c.tag_nos @> s.tag_nos THEN c.tag_nos
                 ELSE ARRAY(SELECT DISTINCT one FROM unnest(c.tag_nos || s.tag_nos) AS one ORDER BY one) END"""
+        if column == "referrer_id":
+            return "CASE WHEN s.referrer_user_id IS NULL THEN c.referrer_id END"
+        if column == "in_pool":
+            return "c.in_pool AND s.owner_id IS NULL"
         if column == "tier_fixed":
             return "s.tier_id IS NOT NULL" if self._clear else "s.tier_id IS NOT NULL OR c.tier_fixed"
         if column == "kind":
@@ -356,13 +383,13 @@ class Difference:
         return f"{self._placeholders[key]}::text::jsonb"
 
 
-def update_customers(statement: Statement, difference: Difference, actor: Sequence[Any]) -> str:
-    """Changes the customers that the staged rows match and really differ from, tells of it and notes the rows.
+def update_customers(statement: Statement, difference: Difference, actor: Sequence[Any], told_as: str) -> str:
+    """Changes the customers that the staged rows match and really differ from, tells of it as `told_as` says, and notes
+    the rows.
 
-    Answers (pairs, rows to be searched anew as [id, name, email, tax_code, phone]).
+    Answers (pairs, ids of the customers that are to be searched by something else now).
     """
     kind, actor_id, name = (statement.arg(value) for value in actor)
-    row = ", ".join(["p.id", *(difference.current(one) for one in FOUND_BY)])
     return f"""
     WITH compared AS MATERIALIZED (
         SELECT s.n, s.id AS event_id, s.first_n, c.id, c.version, {difference.pairs()}
@@ -373,7 +400,7 @@ def update_customers(statement: Statement, difference: Difference, actor: Sequen
         FROM p WHERE p.changed AND c.tenant_id = $1 AND c.id = p.id RETURNING c.id
     ), told AS (
         INSERT INTO crm.event ({EVENT_COLUMNS})
-        SELECT $1, p.event_id, $5::timestamptz, 'customer.updated', 'customer', p.id, {kind}::text, {actor_id}::uuid,
+        SELECT $1, p.event_id, $5::timestamptz, {told_as}, 'customer', p.id, {kind}::text, {actor_id}::uuid,
                {name}::text, $2, {difference.changes()}, '{{}}'::jsonb
         FROM p WHERE p.changed RETURNING 1
     ), noted AS (
@@ -382,9 +409,7 @@ def update_customers(statement: Statement, difference: Difference, actor: Sequen
                CASE WHEN p.changed THEN {difference.before()} END, CASE WHEN p.changed THEN p.version + 1 END
         FROM p RETURNING 1
     )
-    SELECT (SELECT count(*) FROM p), (
-        SELECT jsonb_agg(jsonb_build_array({row}))::text FROM p JOIN crm.customer c ON c.tenant_id = $1 AND c.id = p.id
-        WHERE p.changed AND ({difference.searched()}))
+    SELECT count(*), coalesce(array_agg(p.id) FILTER (WHERE p.changed AND ({difference.searched()})), '{{}}') FROM p
     """
 
 
@@ -408,6 +433,11 @@ def labels_of(registry: Registry) -> dict[str, dict[str, str]]:
 def names_of_groups(registry: Registry) -> dict[str, str]:
     """Names of groups by their numbers, as JSON keys."""
     return {str(group.no): group.name for group in registry.groups.values()}
+
+
+def _differ(columns: Iterable[str]) -> str:
+    """Whether any of these columns of the pairs `p` differs."""
+    return " OR ".join(f"p.old_{one} IS DISTINCT FROM p.new_{one}" for one in columns) or "false"
 
 
 def _build(parts: list[str]) -> str:

@@ -47,21 +47,17 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "several_sheets": ("File có nhiều sheet; hãy chọn một sheet", "The file has several sheets; choose one"),
     "ragged_rows": (
-        "Có {count} dòng thừa hoặc thiếu cột so với dòng tiêu đề",
-        "{count} rows have more or fewer columns than the header",
+        "Có {count} dòng thừa hoặc thiếu cột so với phần lớn các dòng",
+        "{count} rows have more or fewer columns than most",
     ),
 }
 
 
 def notice_out(notice: Notice) -> NoticeOut:
     """A notice in the request's language."""
-    vi, en = TEXTS.get(notice.code, (notice.code, notice.code))
+    vi, en = TEXTS[notice.code]
     words: dict[str, Any] = {
         key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in notice.params.items()
     }
-    template = vi if language.get() == "vi" else en
-    try:
-        message = template.format(**words)
-    except KeyError:
-        message = notice.code
+    message = (vi if language.get() == "vi" else en).format(**words)
     return NoticeOut(code=notice.code, message=message, params=notice.params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -43,6 +43,10 @@ CONTACT_COLUMNS = (
     "contact_id", "contact_event_id", "contact_name", "contact_phone", "contact_tail", "contact_email",
     "contact_position",
 )  # fmt: skip
+
+
+Problem = dict[str, Any]
+"""Why a row, or a field of it, was refused or skipped, or kept by an undo: as RowProblemOut shows it."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -109,6 +113,17 @@ class Batch(msgspec.Struct):
     skipped: int
     failed: int
     earlier: list[int]
+
+
+def problem_of(
+    vietnamese: bool, target: Target | None, code: str, vi: str, en: str, value: str | None = None
+) -> Problem:  # fmt: skip
+    """What is wrong with a row: with the cell of a field, if one is named."""
+    label = None if target is None else target.field.vi if vietnamese else target.field.en
+    return {
+        "field": target and target.field.key, "label": label, "column": target and target.letter, "code": code,
+        "message": vi if vietnamese else en, "value": value,
+    }  # fmt: skip
 
 
 def is_contact(field: Field) -> bool:

@@ -5,21 +5,22 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import RowMapping, select, tuple_
+from sqlalchemy import Row, RowMapping, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from app.core.actor import Actor
 from app.core.errors import NotFound
 from app.core.i18n import Language, language
-from app.core.jobs import Job
+from app.core.jobs import REASONS, Job
 from app.core.paging import Pager
 from app.customers import registry as registries
 from app.customers.registry import Registry
-from app.imports.choices import Choices, Kept, mappable, propose
-from app.imports.errors import refusal_of
+from app.imports.choices import Choices, Kept, Proposal, meant, propose
+from app.imports.errors import REFUSALS, FileRefused, FilesGone
 from app.imports.models import Import, ImportRow
 from app.imports.notices import notice_out
-from app.imports.reading import Notice, SheetPreview, Workbook
+from app.imports.reading import Notice, Workbook
 from app.imports.schemas import (
     ChoicesOut,
     ColumnOut,
@@ -38,7 +39,6 @@ from app.imports.schemas import (
     SuggestionOut,
     UndoCountsOut,
 )
-from app.imports.suggest import suggest
 
 # How the state of the live job shows in that of the import, which itself says no more than `queued` meanwhile.
 LIVE = {"paused": "paused", "running": "running", "cancelled": "cancelled", "dead": "failed"}
@@ -51,14 +51,20 @@ FAILURES = {
         "Trường dữ liệu hoặc nhóm đã chọn không còn nữa; hãy chọn lại rồi nhập lại",
         "A mapped field or the chosen group is no more; choose again and restart",
     ),
-    "files_deleted": (
-        "File của lần nhập này đã hết hạn lưu trữ và bị xóa",
-        "The files of this import were deleted after their time",
-    ),
+    "import_unknown": ("Lần nhập này không còn nữa", "This import is no more"),
+    FilesGone.code: (FilesGone.vi, FilesGone.en),
 }
-HEAD = select(Import, Job.state.label("job_state"), Job.claims, Job.progress).outerjoin(
+REASONS.update({code: said for code, said in FAILURES.items() if code not in REASONS})
+REASONS.update({code: (kind.vi, kind.en) for code, kind in REFUSALS.items()})
+WHOLE = select(Import, Job.state.label("job_state"), Job.claims, Job.progress).outerjoin(
     Job, (Job.tenant_id == Import.tenant_id) & (Job.id == Import.job_id)
 )
+# Without what reading found, which can be long.
+HEAD = WHOLE.options(defer(Import.workbook))
+SHOWN = (
+    ImportRow.n, ImportRow.status, ImportRow.undone, ImportRow.customer_id, ImportRow.first_n, ImportRow.errors,
+)  # fmt: skip
+ENDED = ("succeeded", "failed", "cancelled", "undone")
 
 
 def state_of(state: str, job_state: str | None, claims: int | None) -> str:
@@ -76,7 +82,7 @@ async def get(session: AsyncSession, actor: Actor, import_id: UUID) -> ImportDet
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    row = await load(session, actor, import_id)
+    row = await load(session, actor, import_id, whole=True)
     kept = kept_of(row["Import"])
     preview = None
     if kept is not None and kept.book.previews:
@@ -87,13 +93,15 @@ async def get(session: AsyncSession, actor: Actor, import_id: UUID) -> ImportDet
     )  # fmt: skip
 
 
-async def load(session: AsyncSession, actor: Actor, import_id: UUID, *, lock: bool = False) -> RowMapping:
-    """The import with its job's state, as far as the caller may see it.
+async def load(
+    session: AsyncSession, actor: Actor, import_id: UUID, *, lock: bool = False, whole: bool = False
+) -> RowMapping:
+    """The import with its job's state, as far as the caller may see it; `whole` with what reading found.
 
     Raises:
         NotFound
     """
-    query = HEAD.where(Import.id == import_id)
+    query = (WHOLE if whole else HEAD).where(Import.id == import_id)
     if lock:
         query = query.with_for_update(of=Import)
     row = (await session.execute(query)).mappings().one_or_none()
@@ -135,7 +143,7 @@ async def rows_page(
     await load(session, actor, import_id)
     pager = Pager(secret, actor.tenant_id, import_id, status)
     position = pager.position(cursor)
-    query = select(ImportRow).where(ImportRow.tenant_id == actor.tenant_id, ImportRow.import_id == import_id)
+    query = select(*SHOWN).where(ImportRow.tenant_id == actor.tenant_id, ImportRow.import_id == import_id)
     if status == "updated":
         query = query.where(ImportRow.status.in_(("updated", "unchanged")))
     elif status in ("removed", "restored", "kept"):
@@ -144,7 +152,7 @@ async def rows_page(
         query = query.where(ImportRow.status == status)
     if position:
         query = query.where(ImportRow.n > int(position[0]))
-    found = list(await session.scalars(query.order_by(ImportRow.n).limit(limit + 1)))
+    found = (await session.execute(query.order_by(ImportRow.n).limit(limit + 1))).all()
     items = [_row_out(row) for row in found[:limit]]
     return RowPage(items=items, next_cursor=pager.cursor([items[-1].row]) if len(found) > limit else None)
 
@@ -152,8 +160,10 @@ async def rows_page(
 def preview_out(registry: Registry, book: Workbook) -> PreviewOut:
     """What reading found, with a suggestion for each column."""
     previews = {one.sheet: one for one in book.previews}
-    proposal = propose(registry, book)
-    several = [Notice("several_sheets")] if len(book.previews) > 1 else []
+    proposals = {one.sheet: propose(registry, one) for one in book.previews}
+    possible = meant(book, proposals.values())
+    proposal = possible[0]
+    several = [Notice("several_sheets")] if len(possible) > 1 else []
     sheets = []
     for info in book.sheets:
         found = previews.get(info.index)
@@ -165,7 +175,7 @@ def preview_out(registry: Registry, book: Workbook) -> PreviewOut:
                 rows=info.rows,
                 header_row=found.header_row if found else None,
                 first_data_row=found.first_data_row if found else None,
-                columns=_columns(registry, found) if found else [],
+                columns=_columns(proposals[info.index]) if found else [],
                 warnings=[notice_out(one) for one in found.warnings] if found else [],
             )
         )
@@ -194,10 +204,10 @@ def choices_of(row: Import) -> Choices | None:
     return None if row.choices is None else msgspec.convert(row.choices, Choices)
 
 
-def _columns(registry: Registry, preview: SheetPreview) -> list[ColumnOut]:
-    suggested = {one.column: one for one in suggest(mappable(registry), preview.columns)}
+def _columns(proposal: Proposal) -> list[ColumnOut]:
+    suggested = {one.column: one for one in proposal.suggestions}
     found = []
-    for column in preview.columns:
+    for column in proposal.sheet.columns:
         one = suggested.get(column.index)
         found.append(
             ColumnOut(
@@ -224,7 +234,7 @@ def _head(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     progress = row["progress"] or {}
     counts = CountsOut.model_validate(found.counts)
     choices = choices_of(found)
-    ended = state in ("succeeded", "failed", "cancelled", "undone")
+    ended = state in ENDED
     total = int(progress.get("total", counts.rows)) if not ended else max(counts.rows, progress.get("total", 0))
     return {
         "id": found.id,
@@ -256,10 +266,8 @@ def _failure(row: Import, state: str) -> FailureOut | None:
 
 def failure_text(code: str, spoken: Language) -> str:
     """Why an import failed, as a sentence."""
-    if code in FAILURES:
-        vi, en = FAILURES[code]
-        return vi if spoken == "vi" else en
-    return refusal_of(code).message(spoken)
+    vi, en = FAILURES.get(code) or REASONS.get(code, (FileRefused.vi, FileRefused.en))
+    return vi if spoken == "vi" else en
 
 
 def _choices_out(choices: Choices) -> ChoicesOut:
@@ -276,7 +284,7 @@ def _choices_out(choices: Choices) -> ChoicesOut:
     )
 
 
-def _row_out(row: ImportRow) -> RowOut:
+def _row_out(row: Row[Any]) -> RowOut:
     return RowOut(
         row=row.n,
         status="updated" if row.status == "unchanged" else row.status,

@@ -24,7 +24,7 @@ from app.imports.choices import Kept
 from app.imports.models import Import
 
 # To be counted up whenever reading the same bytes gives something else than before.
-READER = 1
+READER = 2
 
 
 async def read(run: Run) -> Outcome:
@@ -49,6 +49,7 @@ async def read(run: Run) -> Outcome:
             try:
                 book = await reading.read(path, filename=name, on_chunk=keep)
             except reading.Unreadable as refused:
+                await blobs.delete_all(files.rows(run.tenant_id, import_id))
                 error = {"code": refused.code, "details": refused.details}
                 return Failed(code=refused.code, effect=lambda session: _end(session, run, state="failed", error=error))
             known = msgspec.to_builtins(Kept(book, dict(chunks)), str_keys=True)
@@ -58,6 +59,11 @@ async def read(run: Run) -> Outcome:
 async def dead(session: AsyncSession, run: Run) -> None:
     """The attempts are used up: the fault is ours, not the file's."""
     await _end(session, run, state="failed", error={"code": "attempts_used_up"})
+
+
+async def cancelled(session: AsyncSession, run: Run) -> None:
+    """Somebody has ended it before it was read."""
+    await _end(session, run, state="cancelled", finished_at=now())
 
 
 async def _known(run: Run, import_id: UUID, key: str) -> dict[str, Any] | None:

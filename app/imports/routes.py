@@ -8,30 +8,33 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException
 
 from app.core.actor import Actor
+from app.core.errors import Full
 from app.core.etag import set_etag
 from app.core.paging import Cursor, Limit
 from app.core.work import CurrentWork, Route, Session, Work, current_work
 from app.customers import registry as registries
 from app.identity.access import Requires
 from app.imports import queries, service
+from app.imports.choices import IMPORT
 from app.imports.downloading import open_result
 from app.imports.schemas import ImportDetailOut, ImportOut, ImportPage, RowPage, RowStatus, StartIn
 from app.imports.template import template
 from app.jobs.stream import watch
 
-IMPORT = "customers.import"
 CanImport = Annotated[Actor, Depends(Requires(IMPORT))]
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 XLSX: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {XLSX_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 }
-ENDED = ("succeeded", "failed", "cancelled", "undone", "ready")
 
 
 class UploadRoute(Route):
     """Asks who calls before a byte of the body is read: FastAPI reads a form before it asks any dependency."""
+
+    upload = True
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         """The handler that FastAPI calls."""
@@ -42,7 +45,13 @@ class UploadRoute(Route):
             request.scope["chot.work"] = work = Work(request)
             async with work:
                 request.scope["chot.admitted"] = await ask(request)
-            return await receive(request)
+            try:
+                return await receive(request)
+            except HTTPException as error:
+                # What goes wrong while a form is received is none of FastAPI's affairs; it says 400.
+                if service.is_full(error.__cause__):
+                    raise Full() from error
+                raise
 
         return handle
 
@@ -96,8 +105,8 @@ async def list_imports(
 async def get_import_template(_actor: CanImport, session: Session) -> Response:
     """An .xlsx with a column for every field of the workspace, lists to choose from, and an example that is not
     imported. Filled in and uploaded, it needs no mapping."""
-    content = await template(await registries.load(session))
-    return Response(content, media_type=XLSX_TYPE, headers=_attachment("mau-nhap-khach-hang.xlsx"))
+    name, content = await template(await registries.load(session))
+    return Response(content, media_type=XLSX_TYPE, headers=_attachment(name))
 
 
 @router.get("/{import_id}", summary="Read an import")
@@ -111,7 +120,8 @@ async def get_import(actor: CanImport, session: Session, response: Response, imp
 @router.post("/{import_id}/start", summary="Start an import or its dry run", status_code=202)
 async def start_import(actor: CanImport, session: Session, import_id: UUID, body: StartIn) -> ImportDetailOut:
     """Without a mapping, the proposal of the preview is followed if it has every required field. A start may follow
-    a dry run, an undo, or a run that has written nothing."""
+    a dry run, an undo, or a run that has written nothing. To update existing customers takes `customers.edit`, a new
+    group `groups.manage`."""
     return await service.start(session, actor, import_id, body)
 
 
@@ -136,7 +146,8 @@ async def cancel_import(actor: CanImport, session: Session, import_id: UUID) -> 
 @router.post("/{import_id}/undo", summary="Undo an import", status_code=202)
 async def undo_import(actor: CanImport, session: Session, import_id: UUID) -> ImportOut:
     """Removes the customers that it created and restores those that it changed. Whoever cannot be taken back
-    (changed since, a unique value taken by another) is kept, and listed under `rows?status=kept` with the reason."""
+    (changed since, a unique value taken by another) is kept, and listed under `rows?status=kept` with the reason. Takes
+    `customers.delete` where customers were created, `customers.edit` where they were changed."""
     return await service.undo(session, actor, import_id)
 
 
@@ -176,7 +187,7 @@ async def watch_import(
     async def read() -> tuple[ImportOut, bool]:
         async with work.db.transaction(tenant_id) as session:
             found = await queries.snapshot(session, watched)
-        return found, found.state in ENDED
+        return found, found.state in ("ready", *queries.ENDED)
 
     async for event in watch(read):
         yield event

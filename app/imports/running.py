@@ -1,7 +1,7 @@
 """The job that runs an import: chunk by chunk through the normaliser into the customers.
 
-The next chunk is normalised while the database merges up to two others. A chunk whose phones came in an earlier
-chunk waits for that one. Every chunk's transaction saves the progress with its effect, so that a run which dies
+The next chunk is normalised while the database merges up to two others. A chunk with customers of another one on its
+way waits for that one. Every chunk's transaction saves the progress with its effect, so that a run which dies
 goes on exactly where it was.
 """
 
@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import counters
 from app.core.clock import now
 from app.core.db import driver, retryable
-from app.core.runner import Done, Failed, Outcome, Retry, Run, Stopped
+from app.core.runner import Done, Failed, Outcome, Retry, Run
 from app.customers import registry as registries
+from app.identity.access import actor_now
 from app.imports import files, planning, queries
-from app.imports.choices import Choices, make_plan
+from app.imports.choices import Choices, make_plan, rights
 from app.imports.errors import FilesGone
 from app.imports.finishing import finish
 from app.imports.merge import Collision, Terms, merge
@@ -56,6 +57,11 @@ async def dead(session: AsyncSession, run: Run) -> None:
     await finish(session, run.actor, UUID(run.args["import_id"]), "failed", error={"code": "attempts_used_up"})
 
 
+async def cancelled(session: AsyncSession, run: Run) -> None:
+    """Somebody has ended the run, or the undo."""
+    await finish(session, run.actor, UUID(run.args["import_id"]), "cancelled")
+
+
 @dataclass(frozen=True)
 class _Loaded:
     import_id: UUID
@@ -77,19 +83,22 @@ async def _load(run: Run) -> "_Loaded | Outcome":
                 .returning(Import)
             )
         ).scalar_one()
+        actor = await actor_now(session, run.actor.kind, run.actor.id)
         registry = await registries.load(session)
         size = await planning.count_customers(session) - _created(run)
     choices = queries.choices_of(row)
     assert choices is not None
+    if actor is None or not all(map(actor.may, rights(choices.on_duplicate))):
+        return _failed(run, import_id, "forbidden")
     plan = make_plan(run.tenant_id, import_id, row.language, choices, registry)
     if plan is None:
         return _failed(run, import_id, "mapping_changed")
     terms = Terms(
         plan=plan,
         registry=registry,
-        actor=run.actor,
+        actor=actor,
         on_duplicate=choices.on_duplicate,
-        sees_all=choices.sees_all,
+        sees_all=actor.may("customers.view_all"),
         owner_id=choices.owner_id,
         dry_run=choices.dry_run,
         take_codes=lambda count: _take_codes(run, count),
@@ -105,8 +114,7 @@ class _Pipeline:
         self._run, self._loaded = run, loaded
         self._merging: dict[int, tuple[Batch, asyncio.Task[None]]] = {}
         self._checkpoint, self._progress = asyncio.Lock(), run.progress
-        # Whether a value is free must not depend on which chunk is quicker.
-        self._width = 1 if loaded.terms.uniques else MERGES
+        self._width = 1 if loaded.terms.in_turn else MERGES
 
     async def go(self, child: Normaliser) -> Outcome:
         """Everything that is not done yet, until the end or an interruption."""
@@ -138,8 +146,6 @@ class _Pipeline:
         if outcome is None:
             counts = self._progress.get("counts", NO_COUNTS)
             return Done(effect=lambda session: finish(session, actor, import_id, "succeeded"), result=counts)
-        if isinstance(outcome, Stopped) and outcome.state == "cancelled":
-            return Stopped(effect=lambda session: finish(session, actor, import_id, "cancelled"), state="cancelled")
         return outcome
 
     async def _normalise(self, child: Normaliser, number: int) -> tuple[Batch, bytes]:
@@ -152,13 +158,14 @@ class _Pipeline:
         return batch, copy
 
     async def _make_room(self, batch: Batch) -> None:
-        """Waits until a merge may begin: not too many at once, and none that this one builds upon."""
+        """Waits until a merge may begin: not too many at once, and none with customers of this one."""
         while len(self._merging) >= self._width:
             await self._wait_for(list(self._merging), all_of_them=False)
         needed = [
             number
             for number, (other, _) in self._merging.items()
             if any(other.low <= first <= other.high for first in batch.earlier)
+            or not set(batch.earlier).isdisjoint(other.earlier)
         ]
         await self._wait_for(needed)
 

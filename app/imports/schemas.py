@@ -205,7 +205,6 @@ class ImportPage(BaseModel):
 
     items: list[ImportOut]
     next_cursor: str | None
-    count: int | None = None
 
 
 class RowProblemOut(BaseModel):
@@ -236,4 +235,3 @@ class RowPage(BaseModel):
 
     items: list[RowOut]
     next_cursor: str | None
-    count: int | None = None

@@ -21,9 +21,8 @@ from app.core.vietnam import text as vn
 from app.core.work import Work
 from app.customers import registry as registries
 from app.imports import files, queries
-from app.imports.choices import check
-from app.imports.errors import FilesGone, ImportBusy, ImportState, refusal_of
-from app.imports.finishing import finish
+from app.imports.choices import check, undo_rights
+from app.imports.errors import FileRefused, FilesGone, ImportState, ImportWritten, NothingWritten, refusal_of
 from app.imports.models import NO_COUNTS, Import
 from app.imports.schemas import ImportDetailOut, ImportOut, StartIn
 
@@ -33,7 +32,7 @@ READ, RUN, UNDO = "imports.read", "imports.run", "imports.undo"
 LANE = "imports"
 PATIENCE = 8.0
 MAX_NAME = 255
-STARTABLE = ("ready", "succeeded", "failed", "cancelled", "undone")
+STARTABLE = ("ready", *queries.ENDED)
 UNDOABLE = ("succeeded", "failed", "cancelled")
 
 
@@ -52,9 +51,9 @@ async def upload(work: Work, actor: Actor, file: UploadFile) -> ImportDetailOut:
         file.file.seek(0)
         await work.resources.blobs.put(files.source(actor.tenant_id, import_id), file.file)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise Full() from error
+        if is_full(error):
+            raise Full() from error
+        raise
     try:
         await work.resume()
     except BaseException:
@@ -63,23 +62,33 @@ async def upload(work: Work, actor: Actor, file: UploadFile) -> ImportDetailOut:
     await _add(work.session, actor, import_id, _file_name(file.filename), size)
     begun = await queries.get(work.session, actor, import_id)
     await work.commit(Response(begun.model_dump_json(), 201, media_type="application/json"))
-    return await _wait(work, actor, import_id)
+    try:
+        return await _wait(work, actor, import_id)
+    except FileRefused:
+        await work.forget()
+        raise
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether it says that the disk has no room."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 async def start(session: AsyncSession, actor: Actor, import_id: UUID, body: StartIn) -> ImportDetailOut:
     """Checks the choices and enqueues the run, or the dry run.
 
     Raises:
-        NotFound, ImportState, ImportBusy, FilesGone, Invalid, SheetAmbiguous, MappingIncomplete, GroupNameMissing
+        NotFound, ImportState, ImportWritten, FilesGone
+        Forbidden, Invalid, SheetAmbiguous, MappingIncomplete, GroupNameMissing: see `choices.check`.
     """
-    row = await queries.load(session, actor, import_id, lock=True)
+    row = await queries.load(session, actor, import_id, lock=True, whole=True)
     found: Import = row["Import"]
     state = queries.state_of(found.state, row["job_state"], row["claims"])
     kept = queries.kept_of(found)
     if state not in STARTABLE or kept is None:
         raise ImportState(state=state)
     if found.written and state != "undone":
-        raise ImportBusy()
+        raise ImportWritten()
     if found.files_deleted_at is not None:
         raise FilesGone()
     choices = await check(session, actor, await registries.load(session), kept, body)
@@ -123,9 +132,7 @@ async def cancel(session: AsyncSession, actor: Actor, import_id: UUID) -> Import
     Raises:
         NotFound, ImportState
     """
-    stopped = await jobs.cancel(session, actor, await _live_job(session, actor, import_id))
-    if stopped == "cancelled":
-        await finish(session, actor, import_id, "cancelled")
+    await jobs.cancel(session, actor, await _live_job(session, actor, import_id))
     return await queries.snapshot(session, import_id)
 
 
@@ -133,13 +140,18 @@ async def undo(session: AsyncSession, actor: Actor, import_id: UUID) -> ImportOu
     """Enqueues the undo of what the import has written.
 
     Raises:
-        NotFound, ImportState
+        NotFound, ImportState, NothingWritten
+        Forbidden: customers would be deleted or changed, which the caller may not do.
     """
     row = await queries.load(session, actor, import_id, lock=True)
     found: Import = row["Import"]
     state = queries.state_of(found.state, row["job_state"], row["claims"])
-    if state not in UNDOABLE or not found.written:
+    if state not in UNDOABLE:
         raise ImportState(state=state)
+    if not found.written:
+        raise NothingWritten()
+    for right in undo_rights(found.counts):
+        actor.require(right)
     job_id = await jobs.enqueue(
         session, actor, UNDO, queue="bulk", lane=LANE, args={"import_id": str(import_id), "run": found.runs + 1},
         subject_id=import_id, progress={"done": 0, "total": found.counts["rows"]},

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.core.fields import Field
 from app.core.vietnam import text as vn
@@ -69,6 +70,7 @@ def _part(name: str, header: str) -> float:
     return round(PART + (0.15 if header.startswith(name) else 0) + 0.1 * len(name) / len(header), 2)
 
 
+@lru_cache(maxsize=16_384)
 def key_of(header: str) -> str:
     """A header for comparison: folded, without punctuation and marks such as the star of a required field."""
     return NOISE.sub(" ", vn.fold(header)).strip()

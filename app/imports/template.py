@@ -2,39 +2,43 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
 import anyio.to_thread
 from openpyxl import Workbook
+from openpyxl.cell.cell import Cell
 from openpyxl.comments import Comment
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
-from app.core.fields import Field
+from app.core.fields import GENDERS, Field
 from app.core.i18n import language
 from app.core.vietnam import provinces
 from app.customers.registry import Registry
 from app.imports.plan import EXAMPLE_NAME, EXAMPLE_PHONE
 
 MAX_ROW = 1_048_576
-GENDERS = (("Nam", "Nữ", "Khác"), ("male", "female", "other"))
-EXAMPLES: dict[str, Any] = {
-    "name": EXAMPLE_NAME, "phone": EXAMPLE_PHONE, "email": "vidu@example.com", "birthday": "05/03/1990",
-    "province": "Hà Nội", "gender": "Nam", "address": "Số 1 Tràng Tiền, phường Hoàn Kiếm",
-    "company_name": "Công ty TNHH Ví Dụ", "tax_code": "0100109106", "position": "Giám đốc", "note": "Gọi buổi sáng",
+FILE_NAMES: Final = ("mau-nhap-khach-hang.xlsx", "customer-import-template.xlsx")
+# In Vietnamese and English, or one for both.
+EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "name": (EXAMPLE_NAME,), "phone": (EXAMPLE_PHONE,), "email": ("vidu@example.com",), "birthday": ("05/03/1990",),
+    "province": ("Hà Nội",), "address": ("Số 1 Tràng Tiền, phường Hoàn Kiếm",), "tax_code": ("0100109106",),
+    "company_name": ("Công ty TNHH Ví Dụ", "Example Ltd"), "position": ("Giám đốc", "Director"),
+    "note": ("Gọi buổi sáng", "Call in the morning"),
 }  # fmt: skip
-TYPE_EXAMPLES: dict[str, Any] = {
+TYPE_EXAMPLES: Final = {
     "text": "…", "long_text": "…", "integer": "12", "decimal": "1,5", "money": "1.500.000", "date": "05/03/1990",
-    "datetime": "05/03/2026 09:30", "boolean": "Có", "phone": "0900 000 001", "email": "vidu2@example.com",
+    "datetime": "05/03/2026 09:30", "phone": "0900 000 001", "email": "vidu2@example.com",
     "link": "https://example.com",
 }  # fmt: skip
 
 
-async def template(registry: Registry) -> bytes:
-    """The workbook for a workspace's fields, in the request's language."""
-    return await anyio.to_thread.run_sync(_build, registry, language.get() == "vi")
+async def template(registry: Registry) -> tuple[str, bytes]:
+    """The name and content of the workbook for a workspace's fields, in the request's language."""
+    vietnamese = language.get() == "vi"
+    return FILE_NAMES[0 if vietnamese else 1], await anyio.to_thread.run_sync(_build, registry, vietnamese)
 
 
 def _build(registry: Registry, vietnamese: bool) -> bytes:
@@ -48,8 +52,7 @@ def _build(registry: Registry, vietnamese: bool) -> bytes:
         values = _choices(registry, field, vietnamese)
         if values:
             _drop_down(sheet, lists, place, values)
-        example = EXAMPLES.get(field.key) or (values[0] if values else TYPE_EXAMPLES.get(field.type, ""))
-        cell = sheet.cell(2, place, "" if field.type == "person" else example)
+        cell = _put(sheet, 2, place, _example(field, values, vietnamese))
         cell.font, cell.number_format = Font(italic=True, color="808080"), "@"
     sheet.freeze_panes = "A2"
     _notes(book.create_sheet("Hướng dẫn" if vietnamese else "Notes"), registry, vietnamese)
@@ -60,7 +63,7 @@ def _build(registry: Registry, vietnamese: bool) -> bytes:
 
 def _head(sheet: Worksheet, place: int, field: Field, vietnamese: bool) -> None:
     label = field.vi if vietnamese else field.en
-    cell = sheet.cell(1, place, f"{label} *" if field.required else label)
+    cell = _put(sheet, 1, place, f"{label} *" if field.required else label)
     cell.font = Font(bold=True, color="FFFFFF")
     cell.fill = PatternFill("solid", fgColor="C00000" if field.required else "1F4E79")
     cell.alignment = Alignment(wrap_text=True, vertical="center")
@@ -71,10 +74,18 @@ def _head(sheet: Worksheet, place: int, field: Field, vietnamese: bool) -> None:
     sheet.column_dimensions[letter].number_format = "@"
 
 
+def _put(sheet: Worksheet, row: int, column: int, value: str) -> Cell:
+    """Writes text as text: openpyxl makes a formula of whatever begins with `=`."""
+    cell = sheet.cell(row, column)
+    assert isinstance(cell, Cell)
+    cell.value, cell.data_type = value, "s"
+    return cell
+
+
 def _drop_down(sheet: Worksheet, lists: Worksheet, place: int, values: Sequence[str]) -> None:
     letter = get_column_letter(place)
     for row, value in enumerate(values, start=1):
-        lists.cell(row, place, value)
+        _put(lists, row, place, value)
     rule = DataValidation(
         type="list", formula1=f"'{lists.title}'!${letter}$1:${letter}${len(values)}", allow_blank=True,
         # Several groups go into one cell, and names are understood without accents: only a hint.
@@ -86,7 +97,7 @@ def _drop_down(sheet: Worksheet, lists: Worksheet, place: int, values: Sequence[
 
 def _choices(registry: Registry, field: Field, vietnamese: bool) -> list[str]:
     if field.type == "gender":
-        return list(GENDERS[0 if vietnamese else 1])
+        return [names[0 if vietnamese else 1] for names in GENDERS.values()]
     if field.type == "province":
         return [one.name for one in provinces.ALL]
     if field.type == "person":
@@ -94,6 +105,14 @@ def _choices(registry: Registry, field: Field, vietnamese: bool) -> list[str]:
     if field.type == "boolean":
         return ["Có", "Không"] if vietnamese else ["yes", "no"]
     return list(field.choices)
+
+
+def _example(field: Field, values: Sequence[str], vietnamese: bool) -> str:
+    if field.type == "person":
+        return ""
+    if field.key in EXAMPLES:
+        return EXAMPLES[field.key][0 if vietnamese else -1]
+    return values[0] if values else TYPE_EXAMPLES.get(field.type, "")
 
 
 def _rule(field: Field, vietnamese: bool) -> str:
@@ -111,7 +130,7 @@ RULES = {
     "choices": ("Chọn giá trị có trong danh sách; nhiều giá trị cách nhau bằng dấu phẩy.",
                 "Values of the list; several are separated by commas."),
     "person": ("Tên đăng nhập của nhân viên.", "The user name of a colleague."),
-    "gender": ("Nam, Nữ hoặc Khác.", "male, female or other."),
+    "gender": ("Nam, Nữ hoặc Khác.", "Male, Female or Other."),
     "province": ("Tên tỉnh/thành, có dấu hay không dấu.", "The name of a province, with accents or none."),
     "money": ("Số tiền, ví dụ 1.500.000.", "An amount, as 1.500.000."),
     "integer": ("Số nguyên.", "A whole number."),
@@ -133,9 +152,9 @@ def _notes(sheet: Worksheet, registry: Registry, vietnamese: bool) -> None:
          "A phone number that exists updates that customer, unless chosen otherwise."),
     ]  # fmt: skip
     for row, (vi, en) in enumerate(lines, start=1):
-        sheet.cell(row, 1, vi if vietnamese else en)
+        _put(sheet, row, 1, vi if vietnamese else en)
     start = len(lines) + 2
     for row, field in enumerate(registry.in_template, start=start):
-        sheet.cell(row, 1, field.vi if vietnamese else field.en).font = Font(bold=True)
-        sheet.cell(row, 2, _rule(field, vietnamese))
+        _put(sheet, row, 1, field.vi if vietnamese else field.en).font = Font(bold=True)
+        _put(sheet, row, 2, _rule(field, vietnamese))
     sheet.column_dimensions["A"].width, sheet.column_dimensions["B"].width = 36, 70

@@ -1,9 +1,9 @@
 """The job that takes an import back: what it created goes into the trash, what it changed is as it was before.
 
 A customer that anybody touched since is kept as it is, and so is one whose former value is nobody's to give back:
-taken by another customer, or no longer in its list. All rows of a customer are dealt with together, under the first
-row of the file that had its phone, so that ranges of rows are independent checkpoints; the last range comes first,
-because a later row may have taken what an earlier one gave up.
+taken by another customer, or no longer in its list. All rows of a phone are dealt with together, under the first row of
+the file that had it, so that ranges of rows are independent checkpoints; the last range comes first, because a later
+row may have taken what an earlier one gave up.
 """
 
 from collections.abc import Mapping
@@ -19,27 +19,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import new_id, now
 from app.core.db import driver
 from app.core.fields import Field
-from app.core.runner import Done, Outcome, Retry, Run, Stopped
-from app.customers import duplicate_keys, scoring
+from app.core.runner import Done, Failed, Outcome, Retry, Run
+from app.customers import duplicate_keys, following, scoring
 from app.customers import registry as registries
+from app.customers.assigning import TYPES
 from app.customers.errors import ValueTaken
 from app.customers.registry import Registry
+from app.customers.words import slot_text_sql
+from app.identity.access import actor_now
 from app.imports import planning, queries
+from app.imports.choices import undo_rights
 from app.imports.contact_sql import REMOVE, TELL_REMOVED
 from app.imports.finishing import finish
-from app.imports.merge import Collision, write_words
-from app.imports.merge_sql import EVENT_COLUMNS, FOUND_BY, Difference, Statement, labels_of, names_of_groups
+from app.imports.merge import Collision
+from app.imports.merge_sql import EVENT_COLUMNS, Difference, Statement, labels_of, names_of_groups
 from app.imports.models import Import
-from app.imports.plan import CONTACT_FIELDS
-from app.imports.reading import column_letter
-
-Problem = dict[str, Any]
+from app.imports.plan import CONTACT_FIELDS, Problem, Target, problem_of
 
 STEP = 10_000
 ATTEMPTS = 5
 NOTHING = {"removed": 0, "restored": 0, "kept": 0}
 
-# $1 tenant, $2 import, $3 and $4 the range of first rows, $5 the moment.
+# $1 tenant, $2 import, $3 and $4 the range of first rows, $5 the moment. Rows without a version only added contacts.
 TOUCHED = """
     SELECT r.customer_id, bool_or(r.status = 'created') AS created, max(r.version_after) AS version_after,
            (array_agg(r.before ORDER BY r.n) FILTER (WHERE r.before IS NOT NULL))[1] AS before
@@ -49,12 +50,19 @@ TOUCHED = """
         SELECT * FROM crm.import_row WHERE tenant_id = $1 AND import_id = $2 AND first_n BETWEEN $3 AND $4
     ) AS r
     WHERE r.status IN ('created', 'updated') AND r.undone IS NULL AND r.customer_id IS NOT NULL
+      AND r.version_after IS NOT NULL
     GROUP BY r.customer_id
 """
 # Changed by the import, and by nobody since.
 OURS = f"""
     SELECT c.id, t.before FROM ({TOUCHED}) AS t JOIN crm.customer c ON c.tenant_id = $1 AND c.id = t.customer_id
     WHERE NOT t.created AND t.before IS NOT NULL AND c.version = t.version_after AND c.deleted_at IS NULL
+"""
+# What others did with the customer `c` since, and not a rule in consequence: some of it changes no version.
+WORK = """
+    SELECT FROM crm.event e
+    WHERE e.tenant_id = $1 AND e.subject_id = c.id AND e.batch_id IS DISTINCT FROM $2
+      AND e.data ->> 'reason' IS DISTINCT FROM 'tier_rule'
 """
 LOCK = f"""
 SELECT count(*) FROM (
@@ -72,13 +80,25 @@ WITH reasons AS MATERIALIZED (SELECT $7::text::jsonb AS single, $8::text::jsonb 
                    WHERE c.tenant_id = $1 AND c.id = r.customer_id AND c.deleted_at IS NULL) AS lives
     FROM crm.import_row r
     WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.status IN ('created', 'updated') AND r.undone IS NULL
-      AND r.customer_id IS NOT NULL
+      AND r.customer_id IS NOT NULL AND r.version_after IS NOT NULL
       AND (r.n BETWEEN $3 AND $4 AND r.first_n IS NULL OR r.first_n BETWEEN $3 AND $4)
 )
 UPDATE crm.import_row r SET undone = told.undone, errors = CASE WHEN told.undone = 'kept' THEN jsonb_build_array(
     coalesce(reasons.single -> r.customer_id::text,
              reasons.general -> CASE WHEN told.lives THEN 'changed' ELSE 'gone' END)) END
 FROM told, reasons WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.n = told.n
+"""
+# Who is in several ranges: found by a duplicate key first, and by the phone later.
+REPEATED = """
+SELECT r.customer_id FROM crm.import_row r
+WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.version_after IS NOT NULL AND r.undone IS NULL
+GROUP BY r.customer_id HAVING min(coalesce(r.first_n, r.n)) < max(coalesce(r.first_n, r.n))
+"""
+# $3 those restored: their rows of ranges before this one find them as these left them.
+AGREE = """
+UPDATE crm.import_row r SET version_after = c.version FROM crm.customer c
+WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.customer_id = ANY($3::uuid[]) AND r.undone IS NULL
+  AND r.version_after IS NOT NULL AND c.tenant_id = $1 AND c.id = ANY($3::uuid[]) AND c.id = r.customer_id
 """
 # Who cannot have back the value of a unique attribute ($5, its key $6), apart from $7, who are kept anyway: somebody
 # holds it who will not give it up, or somebody else gets it back. Of several the present holder comes first.
@@ -98,31 +118,12 @@ WHERE wanted.place > 1
 """
 LEAVE_GROUPS = "DELETE FROM crm.group_member WHERE tenant_id = $1 AND batch_id = $2 AND customer_id = ANY($3::uuid[])"
 LOSE_TAGS = "DELETE FROM crm.tag_member WHERE tenant_id = $1 AND batch_id = $2 AND customer_id = ANY($3::uuid[])"
-RELEASE = """
-DELETE FROM crm.unique_value WHERE tenant_id = $1 AND customer_id = ANY($2::uuid[]) AND attribute_id = ANY($3::uuid[])
-"""
-# $2 customers, $3 attribute, $4 its key.
-RECLAIM = """
-INSERT INTO crm.unique_value (tenant_id, attribute_id, value, customer_id)
-SELECT $1, $3::uuid, c.attributes ->> $4::text, c.id
-FROM unnest($2::uuid[]) AS one (id) JOIN crm.customer c ON c.tenant_id = $1 AND c.id = one.id
-WHERE c.attributes ->> $4::text IS NOT NULL
-ON CONFLICT (tenant_id, attribute_id, value) DO NOTHING
-"""
-LOST = """
-SELECT count(*) FROM unnest($2::uuid[]) AS one (id) JOIN crm.customer c ON c.tenant_id = $1 AND c.id = one.id
-JOIN crm.unique_value u ON u.tenant_id = $1 AND u.attribute_id = $3::uuid AND u.value = c.attributes ->> $4::text
-WHERE u.customer_id <> c.id
-"""
 SAVE_COUNTS = """
 UPDATE crm.import SET undo_counts = $3::text::jsonb, updated_at = $4 WHERE tenant_id = $1 AND id = $2
 """
 CHANGED = ("changed_since", "Khách hàng đã được sửa sau khi nhập", "The customer was changed since")
 GONE = ("deleted_since", "Khách hàng đã bị xóa sau khi nhập", "The customer was deleted since")
 LISTS = ("source", "customer_type", "relationship", "tier")
-CASTS = {"birthday": "date", "source_id": "uuid", "customer_type_id": "uuid", "relationship_id": "uuid",
-         "tier_id": "uuid", "tier_fixed": "boolean",
-         "owner_id": "uuid", "founded_on": "date", "referrer_user_id": "uuid"}  # fmt: skip
 
 
 async def undo_import(run: Run) -> Outcome:
@@ -130,10 +131,14 @@ async def undo_import(run: Run) -> Outcome:
     import_id = UUID(run.args["import_id"])
     async with run.transaction() as session:
         row = (await session.execute(select(Import).where(Import.id == import_id))).scalar_one()
+        actor = await actor_now(session, run.actor.kind, run.actor.id)
         last = await _last_row(session, import_id)
         small = await planning.count_customers(session) <= planning.SMALL
+        repeated = await _repeated(session, row)
     choices = queries.choices_of(row)
     assert choices is not None
+    if actor is None or not all(map(actor.may, undo_rights(row.counts))):
+        return Failed(code="forbidden", effect=lambda session: _end(session, run, "forbidden"))
     run.progress.setdefault("counts", row.undo_counts or NOTHING)
     high = run.progress.get("left", last)
     if not small:
@@ -141,9 +146,10 @@ async def undo_import(run: Run) -> Outcome:
     while high > 0:
         outcome = run.interrupted()
         if outcome is not None:
-            return _interrupted(run, import_id, outcome)
+            return outcome
         low = max(high - STEP, 0) + 1
-        if not await _undo_range(run, _Range(import_id, low, high, choices.mapping, row.language == "vi", small)):
+        part = _Range(import_id, low, high, choices.mapping, row.language == "vi", small, repeated)
+        if not await _undo_range(run, part):
             return Retry(reason="collision", seconds=0.2)
         high -= STEP
     return Done(effect=lambda session: _undone(session, run, import_id), result=run.progress["counts"])
@@ -151,7 +157,7 @@ async def undo_import(run: Run) -> Outcome:
 
 async def dead(session: AsyncSession, run: Run) -> None:
     """The attempts are used up; the undo can be asked for again."""
-    await finish(session, run.actor, UUID(run.args["import_id"]), "failed", error={"code": "attempts_used_up"})
+    await _end(session, run, "attempts_used_up")
 
 
 class Restoration(Difference):
@@ -180,12 +186,16 @@ class Restoration(Difference):
         slot = next((one for one in self.attributes if one.slot == column), None)
         if slot is not None:
             return _slot(column, f"(t.before -> 'attributes' ->> {self._statement.arg(slot.name)}::text)")
-        return f"(t.before ->> '{column}')::{CASTS.get(column, 'text')}"
+        former = f"(t.before ->> '{column}')::{TYPES[column]}"
+        if column in (*self.cleared.values(), *self.derived):
+            # An import of an earlier release may not have noted them.
+            return f"CASE WHEN t.before ? '{column}' THEN {former} ELSE c.{column} END"
+        return former
 
 
 @dataclass(frozen=True)
 class _Range:
-    """A range of first rows; `mapping` names the fields that they filled."""
+    """A range of first rows; `mapping` names the fields that they filled, `repeated` customers of several ranges."""
 
     import_id: UUID
     low: int
@@ -193,6 +203,7 @@ class _Range:
     mapping: Mapping[str, int]
     vietnamese: bool
     small: bool
+    repeated: frozenset[UUID]
 
 
 class _Undo:
@@ -220,26 +231,33 @@ class _Undo:
         ids = [new_id() for _ in range(touched)]
         removal = self._removal(base, run, ids)
         removed = [row[0] for row in await connection.fetch(removal.sql, *removal.args)]
-        attributes = [one.attribute_id for one in self.registry.attributes if one.unique]
-        if attributes:
-            await connection.execute(RELEASE, run.tenant_id, removed, attributes)
+        if any(one.unique for one in self.registry.attributes):
+            await following.release(connection, run.tenant_id, removed)
         kept = await self._kept(connection, base[:4])
         restoration = self._restoration(base, run, ids[len(removed) :], list(kept))
         rows = await connection.fetch(restoration.sql, *restoration.args)
         restored = [row["id"] for row in rows]
         done = [*removed, *restored]
-        await connection.execute(LEAVE_GROUPS, run.tenant_id, self.part.import_id, done)
-        await connection.execute(LOSE_TAGS, run.tenant_id, self.part.import_id, done)
-        if any(group.points for group in self.registry.groups.values()):
-            await scoring.recompute(session, run.actor, done)
-        await self._claim(connection, run.tenant_id, restored)
-        found = [msgspec.json.decode(row["searched"]) for row in rows if row["searched"] is not None]
+        # Who lies in the trash keeps its groups, tags and contacts, and comes back with them.
+        await connection.execute(LEAVE_GROUPS, run.tenant_id, self.part.import_id, restored)
+        await connection.execute(LOSE_TAGS, run.tenant_id, self.part.import_id, restored)
+        tiers = any(one.key == "tier" for one in self.fields)
+        if tiers or any(group.points for group in self.registry.groups.values()):
+            await scoring.recompute(session, run.actor, restored)
+        try:
+            await following.claim(connection, run.tenant_id, restored, self.uniques)
+        except following.Taken as taken:
+            raise Collision from taken
+        found = [row["id"] for row in rows if row["searched"]]
         if found:
-            await write_words(connection, run.tenant_id, [(UUID(one[0]), *one[1:]) for one in found])
+            await following.write_words(connection, run.tenant_id, found)
         await duplicate_keys.write(connection, run.tenant_id, self.registry.duplicate_keys, done)
         general = {"changed": self._reason(*CHANGED), "gone": self._reason(*GONE)}
         single = {str(one): reason for one, reason in kept.items()}
         await connection.execute(MARK, *base[:4], removed, restored, _json(single), _json(general))
+        repeated = self.part.repeated.intersection(restored)
+        if repeated:
+            await connection.execute(AGREE, *base[:2], list(repeated))
         return {"removed": len(removed), "restored": len(restored), "kept": touched - len(done)}
 
     async def remove_contacts(self, session: AsyncSession, run: Run) -> None:
@@ -276,18 +294,6 @@ class _Undo:
                 kept |= {row[0]: self._reason(ValueTaken.code, vi, en, one) for row in rows}
         return kept
 
-    async def _claim(self, connection: asyncpg.Connection, tenant_id: UUID, restored: list[UUID]) -> None:
-        """Gives back the values of unique attributes that customers had, for those that they have again.
-
-        Raises:
-            Collision
-        """
-        for one in self.uniques:
-            await connection.execute(RELEASE, tenant_id, restored, [one.attribute_id])
-            await connection.execute(RECLAIM, tenant_id, restored, one.attribute_id, one.name)
-            if await connection.fetchval(LOST, tenant_id, restored, one.attribute_id, one.name):
-                raise Collision
-
     def _missing(self, base: list[Any], field: Field) -> Statement:
         statement = Statement(base)
         if field.is_attribute:
@@ -302,12 +308,8 @@ class _Undo:
 
     def _reason(self, code: str, vi: str, en: str, field: Field | None = None) -> Problem:
         """Why a row was kept, as it is told of rows that were refused."""
-        label = None if field is None else field.vi if self.part.vietnamese else field.en
-        column = None if field is None else column_letter(self.part.mapping[field.key])
-        return {
-            "field": field and field.key, "label": label, "column": column, "code": code,
-            "message": vi if self.part.vietnamese else en, "value": None,
-        }  # fmt: skip
+        target = None if field is None else Target(field, self.part.mapping[field.key] - 1)
+        return problem_of(self.part.vietnamese, target, code, vi, en)
 
     def _removal(self, base: list[Any], run: Run, ids: list[UUID]) -> Statement:
         statement = Statement(base)
@@ -320,7 +322,7 @@ class _Undo:
             SET deleted_at = $5::timestamptz, deleted_by = CASE WHEN {kind}::text = 'user' THEN {actor_id}::uuid END,
                 deleted_reason = 'trash', version = c.version + 1, updated_at = $5::timestamptz
             FROM t WHERE c.tenant_id = $1 AND c.id = t.customer_id AND t.created AND c.version = t.version_after
-              AND c.deleted_at IS NULL
+              AND c.deleted_at IS NULL AND NOT EXISTS ({WORK})
             RETURNING c.id
         )
         INSERT INTO crm.event ({EVENT_COLUMNS})
@@ -340,7 +342,6 @@ class _Undo:
         kind, actor_id, name, events = (
             statement.arg(value) for value in (run.actor.kind, run.actor.id, run.actor.name, ids)
         )
-        found = ", ".join(["p.id", *(difference.current(one) for one in FOUND_BY)])
         statement.sql = f"""
         WITH p AS MATERIALIZED (
             SELECT c.id, c.version, {difference.pairs()}, row_number() OVER (ORDER BY c.id) AS place
@@ -356,8 +357,7 @@ class _Undo:
                    {kind}::text, {actor_id}::uuid, {name}::text, $2, {difference.changes()}, '{{"undo": true}}'::jsonb
             FROM p RETURNING 1
         )
-        SELECT p.id, CASE WHEN {difference.searched()} THEN jsonb_build_array({found})::text END AS searched
-        FROM p JOIN crm.customer c ON c.tenant_id = $1 AND c.id = p.id
+        SELECT p.id, ({difference.searched()}) AS searched FROM p
         """
         return statement
 
@@ -377,19 +377,15 @@ async def _undo_range(run: Run, part: _Range) -> bool:
                     SAVE_COUNTS, run.tenant_id, part.import_id, _json(counts), now()
                 )  # fmt: skip
         except Collision:
-            run.progress = before
-        except BaseException:
-            run.progress = before
-            raise
+            # Once more: the range is not behind us.
+            continue
         else:
             return True
     return False
 
 
-def _interrupted(run: Run, import_id: UUID, outcome: Outcome) -> Outcome:
-    if isinstance(outcome, Stopped) and outcome.state == "cancelled":
-        return Stopped(effect=lambda session: finish(session, run.actor, import_id, "cancelled"), state="cancelled")
-    return outcome
+async def _end(session: AsyncSession, run: Run, code: str) -> None:
+    await finish(session, run.actor, UUID(run.args["import_id"]), "failed", error={"code": code})
 
 
 async def _undone(session: AsyncSession, run: Run, import_id: UUID) -> None:
@@ -408,13 +404,20 @@ async def _last_row(session: AsyncSession, import_id: UUID) -> int:
     return found or 0
 
 
+async def _repeated(session: AsyncSession, row: Import) -> frozenset[UUID]:
+    if not row.counts["updated"]:
+        return frozenset()
+    found = await (await driver(session)).fetch(REPEATED, row.tenant_id, row.id)
+    return frozenset(one[0] for one in found)
+
+
 def _slot(column: str, value: str) -> str:
     """As customers.values.slot_value, from a canonical value's text."""
     if column[0] == "n":
         return f"{value}::numeric"
     if column[0] == "d":
         return f"(CASE WHEN {value} LIKE '%T%' THEN {value} ELSE {value} || 'T00:00:00+00:00' END)::timestamptz"
-    return f"left({value}, 1000)"
+    return slot_text_sql(value)
 
 
 def _json(value: Any) -> str:

@@ -47,19 +47,19 @@ async def get_job(actor: SignedIn, session: Session, response: Response, job_id:
 
 @router.post("/{job_id}/pause", summary="Pause a background job", status_code=202)
 async def pause_job(actor: SignedIn, session: Session, job_id: UUID) -> JobOut:
-    """It stops at its next checkpoint."""
+    """It stops at its next checkpoint. Somebody else's needs `jobs.control`, and some work cannot be stopped."""
     return await service.pause(session, actor, job_id)
 
 
 @router.post("/{job_id}/resume", summary="Resume a background job", status_code=202)
 async def resume_job(actor: SignedIn, session: Session, job_id: UUID) -> JobOut:
-    """It goes on where it stopped."""
+    """It goes on where it stopped. Work that must be done can also be resumed after it has died of a fault."""
     return await service.resume(session, actor, job_id)
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a background job", status_code=202)
 async def cancel_job(actor: SignedIn, session: Session, job_id: UUID) -> JobOut:
-    """It stops at its next checkpoint; what it has done stays done."""
+    """It ends at its next checkpoint, or at once if none runs; what it has done stays done."""
     return await service.cancel(session, actor, job_id)
 
 

@@ -10,10 +10,18 @@ JobState = Literal["queued", "running", "paused", "succeeded", "failed", "dead",
 
 
 class JobErrorOut(BaseModel):
-    """Why the job failed, or why it is tried again."""
+    """Why the job failed, or why it is tried again: a stable code, and the same for a person."""
 
     code: str
     message: str
+
+
+class JobProgressOut(BaseModel):
+    """How far the job is. What else a handler notes to find its place again is its own, and not shown."""
+
+    done: int | None = None
+    total: int | None = None
+    counts: Annotated[dict[str, int], Field(description="What became of those done, by the kind's own words.")] = {}
 
 
 class JobOut(BaseModel):
@@ -23,7 +31,8 @@ class JobOut(BaseModel):
     kind: Annotated[str, Field(examples=["imports.run"])]
     state: JobState
     asked: Annotated[Literal["pause", "cancel"] | None, Field(description="What it will do at its next checkpoint.")]
-    progress: Annotated[dict[str, Any], Field(description="`done` of `total`, and what the kind adds.")]
+    stoppable: Annotated[bool, Field(description="False for work that must be done: no pause and no cancel.")]
+    progress: JobProgressOut
     result: dict[str, Any]
     error: JobErrorOut | None
     subject_id: Annotated[UUID | None, Field(description="The import, export … that the job works for.")]
@@ -40,4 +49,3 @@ class JobPage(BaseModel):
 
     items: list[JobOut]
     next_cursor: str | None
-    count: int | None = None

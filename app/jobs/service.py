@@ -1,21 +1,25 @@
 """Background work as people see it: their own, or everybody's with the permission for that."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Row, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import jobs
 from app.core.actor import Actor
 from app.core.errors import NotFound
-from app.core.jobs import ENDED, Job
+from app.core.i18n import language
+from app.core.jobs import ENDED, REASONS, Job
 from app.core.paging import Pager
-from app.jobs.schemas import JobErrorOut, JobOut, JobPage, JobState
+from app.jobs.schemas import JobErrorOut, JobOut, JobPage, JobProgressOut, JobState
 
 __all__ = ["cancel", "get", "has_ended", "page", "pause", "resume", "snapshot"]
 
-# What keeps a job going; of no use to people.
-INTERNAL = frozenset(("ahead", "known", "next", "started"))
+COLUMNS = (
+    *(Job.id, Job.kind, Job.state, Job.control, Job.stoppable, Job.progress, Job.result, Job.error, Job.subject_id),
+    *(Job.created_by, Job.created_by_name, Job.created_at, Job.started_at, Job.finished_at, Job.version),
+)
 
 
 async def page(
@@ -31,7 +35,7 @@ async def page(
     """A page of jobs, the newest first."""
     pager = Pager(secret, actor.tenant_id, actor.id, "jobs", kind, state)
     position = pager.position(cursor)
-    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)
+    query = select(*COLUMNS).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)
     if not actor.may("jobs.view_all"):
         query = query.where(Job.created_by == actor.id)
     if kind is not None:
@@ -41,7 +45,7 @@ async def page(
     if position:
         after = select(Job.created_at).where(Job.id == UUID(position[0])).scalar_subquery()
         query = query.where(tuple_(Job.created_at, Job.id) < tuple_(after, UUID(position[0])))
-    rows = list(await session.scalars(query))
+    rows = (await session.execute(query)).all()
     items = [_out(row) for row in rows[:limit]]
     return JobPage(items=items, next_cursor=pager.cursor([str(items[-1].id)]) if len(rows) > limit else None)
 
@@ -52,48 +56,51 @@ async def get(session: AsyncSession, actor: Actor, job_id: UUID) -> JobOut:
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    job = await jobs.get(session, job_id)
+    job = await snapshot(session, job_id)
     if not actor.may("jobs.view_all") and job.created_by != actor.id:
         raise NotFound()
-    return _out(job)
+    return job
 
 
 async def snapshot(session: AsyncSession, job_id: UUID) -> JobOut:
     """The job as it stands, for whoever was allowed to watch it."""
-    return _out(await jobs.get(session, job_id))
+    row = (await session.execute(select(*COLUMNS).where(Job.id == job_id))).one_or_none()
+    if row is None:
+        raise NotFound()
+    return _out(row)
 
 
 async def pause(session: AsyncSession, actor: Actor, job_id: UUID) -> JobOut:
     """Asks the job to stop at its next checkpoint and stay.
 
     Raises:
-        NotFound, JobNotLive
+        NotFound, Forbidden, JobNotStoppable, JobNotLive
     """
     await get(session, actor, job_id)
     await jobs.pause(session, actor, job_id)
-    return await _again(session, job_id)
+    return await snapshot(session, job_id)
 
 
 async def resume(session: AsyncSession, actor: Actor, job_id: UUID) -> JobOut:
-    """Puts a paused job back into its queue.
+    """Puts a paused job back into its queue, and a dead one that must happen.
 
     Raises:
-        NotFound, JobNotLive
+        NotFound, Forbidden, JobNotLive
     """
     await get(session, actor, job_id)
     await jobs.resume(session, actor, job_id)
-    return await _again(session, job_id)
+    return await snapshot(session, job_id)
 
 
 async def cancel(session: AsyncSession, actor: Actor, job_id: UUID) -> JobOut:
     """Asks the job to stop at its next checkpoint for good.
 
     Raises:
-        NotFound, JobNotLive
+        NotFound, Forbidden, JobNotStoppable, JobNotLive
     """
     await get(session, actor, job_id)
     await jobs.cancel(session, actor, job_id)
-    return await _again(session, job_id)
+    return await snapshot(session, job_id)
 
 
 def has_ended(state: str) -> bool:
@@ -101,20 +108,16 @@ def has_ended(state: str) -> bool:
     return state in ENDED
 
 
-async def _again(session: AsyncSession, job_id: UUID) -> JobOut:
-    session.expire_all()
-    return await snapshot(session, job_id)
-
-
-def _out(job: Job) -> JobOut:
+def _out(job: Row[Any]) -> JobOut:
     return JobOut(
         id=job.id,
         kind=job.kind,
         state=job.state,
         asked=job.control,
-        progress={key: value for key, value in job.progress.items() if key not in INTERNAL},
+        stoppable=job.stoppable,
+        progress=JobProgressOut.model_validate(job.progress),
         result=job.result,
-        error=JobErrorOut.model_validate(job.error) if job.error else None,
+        error=_error(job.error["code"]) if job.error else None,
         subject_id=job.subject_id,
         created_by=job.created_by,
         created_by_name=job.created_by_name,
@@ -123,3 +126,9 @@ def _out(job: Job) -> JobOut:
         finished_at=job.finished_at,
         version=job.version,
     )
+
+
+def _error(code: str) -> JobErrorOut:
+    # An older release may have known more.
+    vi, en = REASONS.get(code, REASONS["failed"])
+    return JobErrorOut(code=code, message=vi if language.get() == "vi" else en)

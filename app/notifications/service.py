@@ -1,10 +1,10 @@
 """Telling users what happened while they did something else."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import CursorResult, Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
@@ -17,6 +17,11 @@ from app.notifications.models import Notification
 from app.notifications.schemas import NotificationOut, NotificationPage, ReadOut
 
 __all__ = ["notify", "page", "read", "read_all"]
+
+COLUMNS = (
+    *(Notification.id, Notification.kind, Notification.vi, Notification.en, Notification.subject_type),
+    *(Notification.subject_id, Notification.data, Notification.created_at, Notification.read_at),
+)
 
 
 async def notify(
@@ -55,12 +60,12 @@ async def page(
     """The caller's notifications, the newest first, and how many are unread."""
     pager = Pager(secret, actor.tenant_id, actor.id, "notifications", unread)
     position = pager.position(cursor)
-    query = select(Notification).where(Notification.user_id == actor.id).order_by(Notification.id.desc())
+    query = select(*COLUMNS).where(Notification.user_id == actor.id).order_by(Notification.id.desc())
     if unread:
         query = query.where(Notification.read_at.is_(None))
     if position:
         query = query.where(Notification.id < UUID(position[0]))
-    rows = list(await session.scalars(query.limit(limit + 1)))
+    rows = (await session.execute(query.limit(limit + 1))).all()
     items = [_out(row) for row in rows[:limit]]
     return NotificationPage(
         items=items,
@@ -77,7 +82,7 @@ async def read(session: AsyncSession, actor: Actor, notification_id: UUID) -> No
     """
     mine = (Notification.id == notification_id, Notification.user_id == actor.id)
     await session.execute(update(Notification).where(*mine, Notification.read_at.is_(None)).values(read_at=now()))
-    row = await session.scalar(select(Notification).where(*mine))
+    row = (await session.execute(select(*COLUMNS).where(*mine))).one_or_none()
     if row is None:
         raise NotFound()
     return _out(row)
@@ -85,13 +90,9 @@ async def read(session: AsyncSession, actor: Actor, notification_id: UUID) -> No
 
 async def read_all(session: AsyncSession, actor: Actor) -> ReadOut:
     """Marks all of the caller's as read."""
-    marked = await session.execute(
-        update(Notification)
-        .where(Notification.user_id == actor.id, Notification.read_at.is_(None))
-        .values(read_at=now())
-        .returning(Notification.id)
-    )
-    return ReadOut(marked=len(marked.all()))
+    unread = (Notification.user_id == actor.id, Notification.read_at.is_(None))
+    marked = cast("CursorResult[Any]", await session.execute(update(Notification).where(*unread).values(read_at=now())))
+    return ReadOut(marked=marked.rowcount)
 
 
 async def _unread(session: AsyncSession, actor: Actor) -> int:
@@ -101,7 +102,7 @@ async def _unread(session: AsyncSession, actor: Actor) -> int:
     return counted or 0
 
 
-def _out(row: Notification) -> NotificationOut:
+def _out(row: Row[Any]) -> NotificationOut:
     return NotificationOut(
         id=row.id,
         kind=row.kind,

@@ -19,7 +19,7 @@ from app.customers.errors import NameTaken
 from app.transactions.errors import TypeInUse
 from app.transactions.models import Transaction, TransactionType
 
-__all__ = ["choose", "create", "delete", "get", "list_all", "seed", "update"]
+__all__ = ["by_name", "choose", "create", "delete", "get", "list_all", "seed", "update"]
 
 SEEDS = (("Gặp mặt", 10), ("Gọi điện", 5), ("Gửi email", 2), ("Gửi báo giá", 10), ("Giới thiệu sản phẩm", 15))
 
@@ -40,6 +40,11 @@ async def list_all(session: AsyncSession, *, active: bool | None = None) -> Sequ
     if active is not None:
         query = query.where(TransactionType.active.is_(active))
     return (await session.scalars(query.order_by(TransactionType.position, TransactionType.id))).all()
+
+
+async def by_name(session: AsyncSession) -> dict[str, UUID]:
+    """The ids of all types by their names, in order."""
+    return {row.name: row.id for row in await list_all(session)}
 
 
 async def get(session: AsyncSession, type_id: UUID) -> TransactionType:

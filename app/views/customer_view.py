@@ -2,6 +2,7 @@
 Cấu hình hiển thị)."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 from uuid import UUID
 
@@ -102,7 +103,7 @@ def _check(registry: Registry, actor: Actor, given: ViewIn) -> None:
     if wrong:
         raise Invalid(errors=wrong[:20])
     if given.sort is not None:
-        sort_key(registry, given.sort.lstrip("-"))
+        sort_key(registry, actor, given.sort.lstrip("-"))
 
 
 async def _rows(session: AsyncSession, *ids: UUID) -> dict[UUID, CustomerView]:
@@ -115,7 +116,7 @@ async def _shown(session: AsyncSession, actor: Actor, chosen: Sequence[tuple[Ori
     return ViewOut(
         filters=_part(_filterable(registry, actor), "filters", chosen, FILTERS),
         columns=_part(_showable(registry), "columns", chosen, COLUMNS),
-        sort=_choice("sort", chosen, SORT)[0],
+        sort=_sort(registry, actor, chosen),
         version=chosen[0][1].version if chosen[0][1] else 1,
     )
 
@@ -139,6 +140,16 @@ def _choice(name: str, chosen: Sequence[tuple[Origin, CustomerView | None]], def
         if value is not None:
             return value, origin
     return default, "product"
+
+
+def _sort(registry: Registry, actor: Actor, chosen: Sequence[tuple[Origin, CustomerView | None]]) -> str:
+    """The first choice that can still be sorted by: an attribute may be no more."""
+    for _, row in chosen:
+        if row is not None and row.sort is not None:
+            with suppress(Invalid):
+                sort_key(registry, actor, row.sort.lstrip("-"))
+                return row.sort
+    return SORT
 
 
 def _filterable(registry: Registry, actor: Actor) -> dict[str, str]:

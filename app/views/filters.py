@@ -1,6 +1,6 @@
 """Saved filters: who sees them, what they mean, and how many customers each finds now."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,18 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import driver, on_conflict, tenant_of
-from app.core.errors import FieldError, Forbidden, Invalid, NotFound, Stale, invalid
+from app.core.errors import AppError, FieldError, Forbidden, Invalid, NotFound, Stale, invalid
 from app.core.events import record
 from app.core.paging import Pager
 from app.core.vietnam import text as vn
 from app.customers import registry as registries
 from app.customers.entity import CUSTOMERS
-from app.customers.filterable import CustomerFields, conditions
+from app.customers.filterable import CustomerFields, conditions, sentence
 from app.customers.queries import sort_key
 from app.customers.registry import Registry
 from app.customers.visibility import visible
-from app.filters.search import Sql, Wanted, door
-from app.filters.tree import describe, parse
+from app.filters.errors import FilterTooCostly
+from app.filters.search import Door, Sql, Wanted, door
+from app.filters.tree import Node, parse
 from app.identity.models import Role, User
 from app.views.errors import FilterNameTaken, TooManyFilters
 from app.views.models import SavedFilter
@@ -34,12 +35,13 @@ __all__ = ["counts", "create", "delete", "get", "page", "update"]
 
 SHARE = "filters.share"
 MAX_OWN = 500
-EVERYBODY = "Tất cả khách hàng"
+# How long all saved filters may be counted: together at first, else each for its share, in milliseconds.
+TOGETHER, IN_TURN, AT_MOST = 5_000, 20_000, 2_000
 COLUMNS = """f.id, f.name, f.name_key, f.tree, f.visibility, f.user_ids, f.role_ids, f.sort, f.owner_id,
     f.created_at, f.updated_at, f.version, owner.full_name AS owner_name"""
-FROM = """FROM crm.saved_filter f
-    LEFT JOIN crm.app_user owner ON owner.tenant_id = $1 AND owner.id = f.owner_id
-    WHERE f.tenant_id = $1 AND (f.owner_id = $2 OR f.visibility = 'workspace' OR f.visibility = 'shared' AND (
+ROWS = """FROM crm.saved_filter f
+    LEFT JOIN crm.app_user owner ON owner.tenant_id = $1 AND owner.id = f.owner_id WHERE f.tenant_id = $1"""
+FROM = f"""{ROWS} AND (f.owner_id = $2 OR f.visibility = 'workspace' OR f.visibility = 'shared' AND (
         $2 = ANY(f.user_ids)
         OR (SELECT me.role_id FROM crm.app_user me WHERE me.tenant_id = $1 AND me.id = $2) = ANY(f.role_ids)))"""
 
@@ -87,6 +89,7 @@ async def create(session: AsyncSession, actor: Actor, given: SavedFilterIn) -> S
         Forbidden: shared, without the permission to share.
         FilterNameTaken, TooManyFilters
     """
+    _require_share(actor, given.visibility)
     values = await _checked(session, actor, given.model_dump())
     own = await session.scalar(select(func.count()).select_from(SavedFilter).where(SavedFilter.owner_id == actor.id))
     if own is not None and own >= MAX_OWN:
@@ -110,12 +113,14 @@ async def create(session: AsyncSession, actor: Actor, given: SavedFilterIn) -> S
 async def update(
     session: AsyncSession, actor: Actor, filter_id: UUID, given: Mapping[str, Any], *, version: int
 ) -> SavedFilterOut:
-    """Changes a saved filter: one's own, or one of the workspace's with the permission to share.
+    """Changes a saved filter: one's own, or one of the workspace's with the permission to share, which every change of
+    what others see needs. Whoever takes another's back from the workspace sees it this last time.
 
     Raises:
         NotFound, Stale, Invalid, Forbidden, FilterNameTaken
     """
     row = await _locked(session, actor, filter_id, version)
+    _require_share(actor, given.get("visibility", row.visibility))
     values = await _checked(session, actor, given)
     changes = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     if changes:
@@ -126,7 +131,8 @@ async def update(
             await session.flush()
         told = {name: pair for name, pair in changes.items() if name != "name_key"}
         await record(session, actor, "filter.updated", filter_id, changes=_plain(told))
-    return await get(session, actor, filter_id)
+    found = await (await driver(session)).fetchrow(f"SELECT {COLUMNS} {ROWS} AND f.id = $2", actor.tenant_id, filter_id)
+    return _shown(found, await registries.load(session), actor)
 
 
 async def delete(session: AsyncSession, actor: Actor, filter_id: UUID, *, version: int) -> None:
@@ -144,36 +150,59 @@ async def delete(session: AsyncSession, actor: Actor, filter_id: UUID, *, versio
 async def counts(
     raw: asyncpg.Connection, actor: Actor, registry: Registry, ids: Sequence[UUID] | None, *, cap: int
 ) -> list[FilterCount]:
-    """How many customers each saved filter finds for the caller, in one statement; the first hundred without ids."""
+    """How many customers each saved filter finds for the caller; the first hundred without ids.
+
+    In one statement, unless that takes too long: then one after another, so that a costly one hinders no other.
+    """
     sql = Sql(actor.tenant_id, [actor.id])
     only = "" if ids is None else f"AND f.id = ANY({sql.arg(list(ids))}::uuid[])"
     rows = await raw.fetch(
         f"SELECT f.id, f.tree {FROM} {only} ORDER BY f.name_key, f.id LIMIT {MAX_COUNTED:d}", *sql.args
     )
-    asked, each, problems = Sql(actor.tenant_id), list[Wanted](), dict[UUID, FieldError]()
-    fields = CustomerFields(registry, actor)
+    known, problems = dict[UUID, Node](), dict[UUID, AppError]()
+    fields, counted = CustomerFields(registry, actor), dict[UUID, int]()
     for row in rows:
-        kept = len(asked.args)
         try:
-            where, tested = conditions(asked, fields, parse(_tree(row["tree"])))
-            each.append(Wanted(visible(asked, actor), where, tested=tested))
+            node = parse(_tree(row["tree"]))
+            conditions(Sql(actor.tenant_id), fields, node)
+            known[row["id"]] = node
         except (Invalid, Forbidden) as refused:
-            # Arguments that no statement mentions would have no type.
-            del asked.args[kept:]
-            problems[row["id"]] = _problem(refused)
-    found: list[int] = []
-    if each:
+            problems[row["id"]] = refused
+    if known:
         async with door(raw) as opened:
-            found = await opened.counts(CUSTOMERS, asked, each, cap=cap)
-    counted = iter(found)
-    return [_counted(row["id"], problems.get(row["id"]), counted, cap) for row in rows]
+            try:
+                counted = await _count(opened, fields, known, cap, TOGETHER)
+            except FilterTooCostly:
+                share = min(IN_TURN // len(known), AT_MOST)
+                for filter_id, node in known.items():
+                    try:
+                        counted |= await _count(opened, fields, {filter_id: node}, cap, share)
+                    except FilterTooCostly as refused:
+                        problems[filter_id] = refused
+    return [_counted(row["id"], counted.get(row["id"]), problems.get(row["id"]), cap) for row in rows]
 
 
-def _counted(filter_id: UUID, problem: FieldError | None, counted: Iterator[int], cap: int) -> FilterCount:
-    if problem is not None:
-        return FilterCount(id=filter_id, count=None, capped=False, problem=problem)
-    count = next(counted)
+async def _count(
+    opened: Door, fields: CustomerFields, known: Mapping[UUID, Node], cap: int, milliseconds: int
+) -> dict[UUID, int]:
+    """How many each finds, in one statement."""
+    sql, each = Sql(fields.actor.tenant_id), list[Wanted]()
+    for node in known.values():
+        where, tested = conditions(sql, fields, node)
+        each.append(Wanted(visible(sql, fields.actor), where, tested=tested))
+    found = await opened.counts(CUSTOMERS, sql, each, cap=cap, milliseconds=milliseconds)
+    return dict(zip(known, found, strict=True))
+
+
+def _counted(filter_id: UUID, count: int | None, problem: AppError | None, cap: int) -> FilterCount:
+    if count is None:
+        return FilterCount(id=filter_id, count=None, capped=False, problem=_problem(problem) if problem else None)
     return FilterCount(id=filter_id, count=count, capped=count >= cap)
+
+
+def _require_share(actor: Actor, visibility: str) -> None:
+    if visibility != "private":
+        actor.require(SHARE)
 
 
 async def _checked(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,12 +218,10 @@ async def _checked(session: AsyncSession, actor: Actor, given: Mapping[str, Any]
         conditions(Sql(actor.tenant_id), CustomerFields(registry, actor), parse(given["filter"]))
         values["tree"] = given["filter"]
     if given.get("sort") is not None:
-        sort_key(registry, given["sort"].lstrip("-"))
+        sort_key(registry, actor, given["sort"].lstrip("-"))
     if "sort" in given:
         values["sort"] = given["sort"]
     if "visibility" in given:
-        if given["visibility"] != "private":
-            actor.require(SHARE)
         values["visibility"] = given["visibility"]
     for name, column, table in (("users", "user_ids", User), ("roles", "role_ids", Role)):
         if name in given:
@@ -226,21 +253,26 @@ async def _locked(session: AsyncSession, actor: Actor, filter_id: UUID, version:
 
 
 def _shown(row: asyncpg.Record, registry: Registry, actor: Actor) -> SavedFilterOut:
-    tree, sentence, problems = _tree(row["tree"]), "", list[FieldError]()
+    tree, said, problems = _tree(row["tree"]), "", list[FieldError]()
     fields = CustomerFields(registry, actor)
     try:
         node = parse(tree)
         conditions(Sql(actor.tenant_id), fields, node)
-        sentence = describe(node, fields, everybody=EVERYBODY)
+        said = sentence(node, fields)
     except Invalid as refused:
-        problems = refused.errors
+        problems += refused.errors
     except Forbidden as refused:
-        problems = [_problem(refused)]
+        problems.append(_problem(refused))
+    if row["sort"] is not None:
+        try:
+            sort_key(registry, actor, row["sort"].lstrip("-"))
+        except Invalid as refused:
+            problems += refused.errors
     return SavedFilterOut(
         id=row["id"],
         name=row["name"],
         filter=tree,
-        sentence=sentence,
+        sentence=said,
         problems=problems,
         visibility=row["visibility"],
         users=row["user_ids"],
@@ -255,7 +287,7 @@ def _shown(row: asyncpg.Record, registry: Registry, actor: Actor) -> SavedFilter
     )
 
 
-def _problem(refused: Invalid | Forbidden) -> FieldError:
+def _problem(refused: AppError) -> FieldError:
     return refused.errors[0] if refused.errors else refused.on("filter")
 
 

@@ -24,7 +24,7 @@ from tests.bulk.steps import (
     undo,
     until,
 )
-from tests.factories.people import Workspace
+from tests.factories.people import Workspace, open_client
 from workers.main import WorkerProcess
 
 NOBODY = "01a00000-0000-7000-8000-000000000000"
@@ -51,7 +51,7 @@ async def test_a_few_ids_change_at_once_with_one_event_each(workspace: Workspace
         assert row is not None
         assert (row["relationship"], row["version"]) == ("Tiềm năng", 2)
         told = (await history(workspace.admin, one["id"]))[0]
-        assert (told["kind"], told["batch_id"]) == ("customer.updated", job["id"])
+        assert (told["kind"], told["batch_id"]) == ("customer.potential", job["id"])
         assert told["changes"] == {"relationship": [one["relationship"], "Tiềm năng"]}
     found = {one["customer_id"]: one for one in await items(workspace.admin, job["id"])}
     assert {one["status"] for one in found.values()} == {"changed", "skipped"}
@@ -286,6 +286,8 @@ async def test_a_repetition_with_the_same_key_is_one_change(workspace: Workspace
     body = {"action": "set_field", "selection": {"ids": [one["id"]]}, "params": {"field": "note", "value": "x"}}
     missing = await workspace.admin.post(BULK, json=body)
     assert (missing.status_code, missing.json()["code"]) == (400, "idempotency_key_required")
+    async with open_client(workspace.app) as nobody:
+        assert (await nobody.post(BULK, json=body)).status_code == 401
     headers = {"Idempotency-Key": uuid4().hex}
     replies = [await workspace.admin.post(BULK, json=body, headers=headers) for _ in range(2)]
     assert replies[0].json() == replies[1].json()

@@ -1,5 +1,6 @@
 """Bulk jobs on their way: parts, pause, resume, cancel, and what changes while they wait."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ async def hold(workspace: Workspace, *, free: bool = False) -> None:
                 .values(state="succeeded", lease_token=None, lease_until=None, finished_at=now())
             )
             return
-        held = await jobs.enqueue(session, actor, "test.hold", queue="bulk", run_at=now())
+        held = await jobs.enqueue(session, actor, "test.hold", queue="bulk", delay=timedelta(0))
         await session.execute(
             update(Job)
             .where(Job.id == held)
@@ -98,7 +99,7 @@ async def test_a_job_pauses_resumes_and_is_cancelled_between_parts(
     async def stopping(session: Any, actor: Any, registry: Any, batch_id: Any, *rest: Any) -> Any:
         found = await first(session, actor, registry, batch_id, *rest)
         if asked:
-            await jobs._control(session, actor, batch_id, asked=asked.pop(0), at_once="paused", from_states=())
+            await getattr(jobs, asked.pop(0))(session, actor, batch_id)
         return found
 
     monkeypatch.setattr("app.bulk.running.apply", stopping)
@@ -114,6 +115,33 @@ async def test_a_job_pauses_resumes_and_is_cancelled_between_parts(
     assert await count(workspace, ChosenPart) == 0
     assert (await undo(workspace.admin, ended["id"]))["result"] == {"restored": 6, "kept": 0}
     assert [(await read(workspace.admin, one["id"]) or {})["note"] for one in made] == [None] * 9
+
+
+async def test_a_choice_is_forgotten_whose_job_never_began(
+    workspace: Workspace, worker: WorkerProcess, small_parts: None
+) -> None:
+    await add(workspace.admin, 4)
+    await hold(workspace)
+    asked = []
+    for action, params in (
+        ("set_field", {"field": "note", "value": "x"}),
+        ("export", {}),
+        ("set_field", {"field": "note"}),
+    ):
+        reply = await ask(workspace.admin, action, {"filter": {}}, expected_count=4, **params)
+        assert reply.status_code == 202, reply.text
+        paused = await workspace.admin.post(f"{API}/jobs/{reply.json()['id']}/pause")
+        assert paused.status_code == 202, paused.text
+        asked.append(reply.json()["id"])
+    for one in asked[:2]:
+        assert (await workspace.admin.post(f"{API}/jobs/{one}/cancel")).status_code == 202
+    await hold(workspace, free=True)
+    for one in asked[:2]:
+        assert (await until(workspace.admin, one))["state"] == "cancelled"
+    assert await count(workspace, ChosenPart) == 2
+    await workspace.admin.post(f"{API}/jobs/{asked[2]}/resume")
+    assert (await until(workspace.admin, asked[2]))["state"] == "succeeded"
+    assert await count(workspace, ChosenPart) == 0
 
 
 async def test_a_part_that_fails_is_done_again_and_once(

@@ -172,6 +172,7 @@ async def test_a_company_has_several_of_each(workspace: Workspace, path: str, va
     assert await contacts(workspace.admin, customer) == []
     wrong = await workspace.admin.post(url, json={"value": " "})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "value")
+    assert wrong.json()["errors"][0]["message"].endswith(" là bắt buộc")
     assert (await workspace.admin.delete(f"{url}/{made.json()['id']}")).json() == {"changed": 1}
     assert (await workspace.admin.delete(f"{url}/{made.json()['id']}")).json() == {"changed": 0}
 
@@ -249,3 +250,71 @@ async def test_contacts_are_seen_with_their_customer(workspace: Workspace) -> No
     other = await company(workspace, phone="02873009999")
     assert (await workspace.admin.get(f"{PATH}/{other['id']}/contacts/{made['id']}")).status_code == 404
     assert (await workspace.admin.get(f"{url}/{customer['id']}")).status_code == 404
+
+
+async def test_the_primary_contact_stays_so_when_it_is_said_again(workspace: Workspace) -> None:
+    customer = await company(workspace)
+    made = await contact(workspace.admin, customer, name="Mai")
+    url = f"{PATH}/{customer['id']}/contacts/{made['id']}"
+    again = await workspace.admin.patch(url, json={"is_primary": True}, headers={"If-Match": '"1"'})
+    assert (again.status_code, again.json()) == (200, made)
+    assert (await workspace.admin.get(url)).json() == made
+
+
+async def test_what_happens_to_its_phones_is_a_change_of_the_contact(workspace: Workspace) -> None:
+    customer = await company(workspace)
+    numbers = [{"value": "0912345678", "label": "Nhà"}, {"value": "0987654321"}, {"value": "0977000111"}]
+    made = await contact(workspace.admin, customer, name="Mai", phones=numbers)
+    url = f"{PATH}/{customer['id']}/contacts/{made['id']}"
+    # The same list again is no change.
+    same = await workspace.admin.patch(url, json={"phones": numbers}, headers={"If-Match": '"1"'})
+    assert (same.status_code, same.json()) == (200, made)
+    gone = await workspace.admin.delete(f"{PATH}/{customer['id']}/phones/{made['phones'][1]['id']}")
+    assert gone.json() == {"changed": 1}
+    late = await workspace.admin.patch(url, json={"phones": numbers}, headers={"If-Match": '"1"'})
+    assert late.status_code == 412
+    renamed = [{"value": "0912345678", "label": "Kho"}, {"value": "0977000111"}]
+    changed = await workspace.admin.patch(url, json={"phones": renamed}, headers={"If-Match": '"2"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"3"')
+    assert [(one["id"], one["label"]) for one in changed.json()["phones"]] == [
+        (made["phones"][0]["id"], "Kho"), (made["phones"][2]["id"], None),
+    ]  # fmt: skip
+    [last, *_] = await events(workspace.admin, customer["id"])
+    assert last["changes"] == {
+        "phones": [["+84912345678 (Nhà)", "+84977000111"], ["+84912345678 (Kho)", "+84977000111"]]
+    }
+    turned = await workspace.admin.patch(url, json={"phones": renamed[::-1]}, headers={"If-Match": '"3"'})
+    assert values(turned.json()["phones"]) == ["+84977000111", "+84912345678"]
+    assert turned.json()["phones"][0]["id"] == made["phones"][2]["id"]
+
+
+async def test_phones_and_contacts_are_read_by_pages(workspace: Workspace) -> None:
+    customer = await add(workspace.admin)
+    url = f"{PATH}/{customer['id']}/phones"
+    for number in ("0987654321", "0977000111", "0977000112"):
+        assert (await workspace.admin.post(url, json={"value": number})).status_code == 201
+    for limit in (1, 2, 3, 4):
+        for path in ("phones", "contacts"):
+            pages, params = list[int](), {"limit": limit}
+            while True:
+                reply = await workspace.admin.get(f"{PATH}/{customer['id']}/{path}", params=params)
+                page = reply.json()
+                pages.append(len(page["items"]))
+                assert page["count"] == 4
+                if page["next_cursor"] is None:
+                    break
+                params["cursor"] = page["next_cursor"]
+            assert pages == [limit] * (4 // limit) + ([4 % limit] if 4 % limit else [])
+
+
+@pytest.mark.feature("D004")
+async def test_a_phone_of_a_customer_without_owner_is_refused_in_plain_words(workspace: Workspace) -> None:
+    customer = await company(workspace, owner=None)
+    await contact(workspace.admin, customer, name="Mai", phones=[{"value": "0912345678"}])
+    body = {"name": "Khác", "phone": "0912345678"}
+    for spoken, words in {
+        "vi": "Số điện thoại 0912345678 đã tồn tại trong liên hệ của khách hàng Công ty Hoa Sen (chưa có chủ sở hữu)",
+        "en": "The phone 0912345678 belongs to a contact of the customer Công ty Hoa Sen, which has no owner",
+    }.items():
+        refused = await workspace.admin.post(PATH, json=body, headers={"Accept-Language": spoken})
+        assert (refused.status_code, refused.json()["detail"]) == (409, words)

@@ -6,7 +6,9 @@ import pytest
 
 from tests.contacts.test_contacts import company, contact, contacts, events, values
 from tests.customers.test_customers import PATH, add
+from tests.duplicates.conftest import set_keys
 from tests.factories.people import Workspace
+from workers.main import WorkerProcess
 
 
 async def convert(workspace: Workspace, customer: dict[str, Any], **body: Any) -> dict[str, Any]:
@@ -90,3 +92,47 @@ async def test_a_lead_of_somebody_elses_customer_is_not_doubled(workspace: Works
     assert (reply.status_code, reply.json()["code"]) == (409, "phone_in_contact")
     assert "existing_id" not in reply.json()
     assert (await sale.client.get(f"{PATH}/{lead['id']}")).json()["kind"] == "lead"
+
+
+async def test_the_new_name_is_a_duplicate_key_as_any_other(workspace: Workspace, worker: WorkerProcess) -> None:
+    assert worker
+    await set_keys(workspace, {"fields": ["name"]})
+    await company(workspace, name="Công ty A")
+    person = await add(workspace.admin, name="Mai")
+    url = f"{PATH}/{person['id']}"
+    refused = await workspace.admin.post(f"{url}/convert", json={"kind": "company", "name": "CÔNG TY A"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "duplicate")
+    assert [one["name"] for one in await contacts(workspace.admin, person)] == ["Mai"]
+    made = await convert(workspace, person, kind="company", name="Công ty B")
+    assert made["version"] == (await workspace.admin.get(url)).json()["version"] == 2
+    body = {"name": "cong ty b", "phone": "0977000111"}
+    later = await workspace.admin.post(PATH, json=body)
+    assert (later.status_code, later.json()["existing_id"]) == (409, person["id"])
+
+
+@pytest.mark.parametrize("attach", [True, False])
+async def test_a_lead_whose_phones_are_of_two_customers_is_not_attached_to_one(
+    workspace: Workspace, attach: bool
+) -> None:
+    first, second = await company(workspace), await company(workspace, name="Công ty Khác", phone="02873009999")
+    await contact(workspace.admin, first, name="Mai", phones=[{"value": "0912345678"}])
+    await contact(workspace.admin, second, name="Lan", phones=[{"value": "0977000111"}])
+    lead = await add(workspace.admin, kind="lead")
+    await workspace.admin.post(f"{PATH}/{lead['id']}/phones", json={"value": "0977000111"})
+    body = {"kind": "individual"} | ({"attach_to": first["id"]} if attach else {})
+    refused = await workspace.admin.post(f"{PATH}/{lead['id']}/convert", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "phone_in_contact")
+    assert refused.json()["existing_id"] == second["id"]
+    assert (await workspace.admin.get(f"{PATH}/{lead['id']}")).json()["kind"] == "lead"
+
+
+async def test_the_contacts_of_a_lead_change_with_it(workspace: Workspace) -> None:
+    account = await company(workspace)
+    lead = await add(workspace.admin, kind="lead", name="Chị Mai")
+    made = await contact(workspace.admin, lead, name="Lan")
+    await convert(workspace, lead, kind="individual", attach_to=account["id"])
+    url = f"{PATH}/{account['id']}/contacts/{made['id']}"
+    assert (await workspace.admin.patch(url, json={"note": "A"}, headers={"If-Match": '"1"'})).status_code == 412
+    restored = await workspace.admin.post(f"{PATH}/{lead['id']}/restore")
+    assert (restored.status_code, restored.json()["code"]) == (409, "customer_merged")
+    assert "gắn vào" in restored.json()["detail"]

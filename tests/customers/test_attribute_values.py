@@ -85,6 +85,34 @@ async def test_an_attribute_becomes_unique_once_no_value_repeats(workspace: Work
     assert (await change(workspace.admin, off.json(), unique=True)).json()["count"] == 1
 
 
+@pytest.mark.parametrize("letter", ["\u6f22", "\U0001f4a1", "ậ", "a"])
+async def test_a_text_of_any_script_is_kept_found_and_sorted(workspace: Workspace, letter: str) -> None:
+    made = await attribute(workspace.admin, "Ghi nhớ", "text")
+    texts = [letter * 900 + end for end in "ab"]
+    ids = [
+        (await add(workspace.admin, name=f"{n}", phone=f"091234567{n}", attributes={made["key"]: one}))["id"]
+        for n, one in enumerate(texts)
+    ]
+    assert [await read(workspace, one) for one in ids] == [{made["key"]: one} for one in texts]
+    assert await names(workspace, sort=f"attributes.{made['key']}", limit=1) == ["0", "1"]
+
+
+async def test_a_unique_text_has_an_end(workspace: Workspace) -> None:
+    made = await attribute(workspace.admin, "Ghi nhớ", "text")
+    long = await add(workspace.admin, attributes={made["key"]: "\U0001f4a1" * 501})
+    refused = await change(workspace.admin, made, unique=True)
+    assert [(one["field"], one["code"]) for one in refused.json()["errors"]] == [("unique", "too_long")]
+    path = f"{CUSTOMERS}/{long['id']}"
+    shorter = {"attributes": {made["key"]: "\U0001f4a1" * 500}}
+    assert (await workspace.admin.patch(path, json=shorter, headers={"If-Match": '"1"'})).status_code == 200
+    assert (await change(workspace.admin, made, unique=True)).status_code == 200
+    link = await attribute(workspace.admin, "Trang", "link", unique=True)
+    for key, value in ((made["key"], "a" * 501), (link["key"], "https://a.vn/" + "a" * 600)):
+        body = {"name": "A", "phone": "0987000333", "attributes": {key: value}}
+        errors = (await workspace.admin.post(CUSTOMERS, json=body)).json()["errors"]
+        assert [one["code"] for one in errors] == ["too_long"]
+
+
 async def test_a_value_written_while_it_became_unique_is_taken_later(
     workspace: Workspace, worker: WorkerProcess
 ) -> None:

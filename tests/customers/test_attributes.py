@@ -252,6 +252,14 @@ async def test_a_bad_attribute_is_refused(
 
 
 @pytest.mark.feature("A074")
+async def test_a_choice_cannot_take_anothers_name_in_another_case(workspace: Workspace) -> None:
+    made = await attribute(workspace.admin, "Mức", "choice", choices=["Cao", "Thấp"])
+    refused = await change(workspace.admin, made, renamed={"Thấp": "cao"})
+    assert [(one["field"], one["code"]) for one in refused.json()["errors"]] == [("renamed", "choice_exists")]
+    swapped = await change(workspace.admin, made, renamed={"Thấp": "THẤP"})
+    assert swapped.json()["choices"] == ["Cao", "THẤP"]
+
+
 async def test_keys_are_made_from_names_and_never_given_twice(workspace: Workspace) -> None:
     made = await attribute(workspace.admin, "Đơn hàng – 2026 (triệu)")
     assert made["key"] == "don_hang_2026_trieu"

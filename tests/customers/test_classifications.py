@@ -4,7 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
+from app.core import jobs
+from app.core.actor import Actor
+from app.imports.service import RUN
 from tests.conftest import MakeWorkspace
 from tests.customers.test_customers import PATH as CUSTOMERS
 from tests.customers.test_customers import add
@@ -22,7 +26,7 @@ async def values(workspace: Workspace, path: str) -> list[dict[str, Any]]:
     return items
 
 
-@pytest.mark.feature("B019", "B020")
+@pytest.mark.feature("B019")
 async def test_a_workspace_starts_with_lists(workspace: Workspace) -> None:
     assert [value["name"] for value in await values(workspace, LISTS[0])] == [
         "Facebook", "Zalo", "Website", "Giới thiệu", "Hội thảo", "Quảng cáo Google", "Khác",
@@ -191,3 +195,32 @@ async def test_another_workspaces_value_does_not_exist(workspace: Workspace, new
             assert changed.status_code == 404
             assert (await workspace.admin.delete(address, headers={"If-Match": '"1"'})).status_code == 404
     await other.aclose()
+
+
+async def test_a_value_is_not_deleted_while_somebody_is_given_it(workspace: Workspace) -> None:
+    outcomes = set[tuple[int, int]]()
+    for n in range(8):
+        made = await workspace.admin.post("/api/v1/sources", json={"name": f"Nguồn {n}"})
+        body = {"name": "Cùng lúc", "phone": f"091234500{n}", "source": f"Nguồn {n}"}
+        path = f"/api/v1/sources/{made.json()['id']}"
+        added, gone = await asyncio.gather(
+            workspace.admin.post("/api/v1/customers", json=body),
+            workspace.admin.delete(path, headers={"If-Match": '"1"'}),
+        )
+        outcomes.add((added.status_code, gone.status_code))
+        if added.status_code == 201:
+            assert (await workspace.admin.get(f"/api/v1/customers/{added.json()['id']}")).json()["source"] is not None
+    assert outcomes <= {(201, 409), (409, 204), (422, 204)}
+
+
+async def test_no_value_goes_while_an_import_is_live(workspace: Workspace) -> None:
+    made = (await workspace.admin.post("/api/v1/sources", json={"name": "Hội chợ"})).json()
+    path, version = f"/api/v1/sources/{made['id']}", {"If-Match": '"1"'}
+    actor = Actor(workspace.id, "user", workspace.administrator.id, "A")
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        job = await jobs.enqueue(session, actor, RUN, queue="bulk")
+    refused = await workspace.admin.delete(path, headers=version)
+    assert (refused.status_code, refused.json()["code"]) == (409, "import_running")
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        await session.execute(delete(jobs.Job).where(jobs.Job.tenant_id == workspace.id, jobs.Job.id == job))
+    assert (await workspace.admin.delete(path, headers=version)).status_code == 204

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.customers.models import TagMember
+from app.customers.models import Customer, TagMember
 from tests.customers.test_customers import add
 from tests.customers.test_scoring import scores
 from tests.factories.people import Workspace
@@ -61,5 +61,6 @@ async def test_an_import_gives_tags_tiers_and_points_and_its_undo_takes_them_bac
     }
     await scores(workspace)
     async with workspace.resources.db.transaction(workspace.id) as session:
-        members = select(func.count()).select_from(TagMember).where(TagMember.tenant_id == workspace.id)
+        living = select(Customer.id).where(Customer.tenant_id == workspace.id, Customer.deleted_at.is_(None))
+        members = select(func.count()).where(TagMember.tenant_id == workspace.id, TagMember.customer_id.in_(living))
         assert await session.scalar(members) == 2

@@ -2,10 +2,13 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from app.core.db import driver
+from app.customers import timeline
 from tests.factories.people import Workspace
 
 PATH = "/api/v1/customers"
@@ -19,7 +22,7 @@ async def add(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.feature("A064", "A065", "A067")
+@pytest.mark.feature("A064", "A065")
 async def test_all_thirteen_fields_are_kept(workspace: Workspace) -> None:
     sent = {
         "name": "  Nguyễn   Thị Hoa ",
@@ -47,7 +50,7 @@ async def test_all_thirteen_fields_are_kept(workspace: Workspace) -> None:
             "phone_typed": "0912.345.678",
             "email": "hoa@example.com",
             "birthday": "1990-03-05",
-            "province": "Thành phố Hồ Chí Minh" if made["province"].startswith("Thành") else made["province"],
+            "province": "Thành phố Hồ Chí Minh",
             "province_code": "79",
             "province_typed": "Bình Dương",
             "gender": "female",
@@ -157,6 +160,71 @@ async def test_the_timeline_tells_what_happened(workspace: Workspace) -> None:
     assert [event["kind"] for event in only["items"]] == ["customer.created"]
 
 
+@pytest.mark.feature("A071", "A094")
+async def test_a_type_finds_every_event_that_is_labelled_so(workspace: Workspace) -> None:
+    sale = await workspace.person("sale")
+    made = await add(workspace.admin)
+    path, admin = f"{PATH}/{made['id']}", workspace.admin
+    await admin.post(f"{path}/contacts", json={"name": "Mai", "phones": [{"value": "0987654321"}]})
+    for version, change in enumerate(({"note": "mới"}, {"owner": sale.username}, {"relationship": "Chốt"})):
+        changed = await admin.patch(path, json=change, headers={"If-Match": f'"{made["version"] + version}"'})
+        assert changed.status_code == 200, changed.text
+    everything = (await admin.get(f"{path}/events")).json()["items"]
+    assert {one["type"] for one in everything} == {"created", "edited", "assigned", "contract_closed"}
+    assert {one["kind"] for one in everything if one["type"] == "edited"} == {
+        "customer.updated", "customer.contact_added",
+    }  # fmt: skip
+    [assigned] = [one for one in everything if one["type"] == "assigned"]
+    assert (assigned["label"], assigned["changes"]["owner"][1]) == ("Giao sale chăm sóc", str(sale.id))
+    for kind in timeline.TYPES:
+        page = (await admin.get(f"{path}/events", params={"type": kind})).json()
+        assert page["items"] == [one for one in everything if one["type"] == kind], kind
+
+
+async def test_a_group_that_stays_keeps_its_day(workspace: Workspace) -> None:
+    for name in ("VIP", "Mới quen"):
+        group = {"name": name, "description": "x"}
+        assert (await workspace.admin.post("/api/v1/groups", json=group)).status_code == 201
+    made = await add(workspace.admin, groups=["VIP"])
+    joined = "SELECT m.added_at FROM crm.group_member m WHERE m.tenant_id = $1 AND m.customer_id = $2 ORDER BY 1"
+
+    async def days() -> list[Any]:
+        async with workspace.resources.db.transaction(workspace.id) as session:
+            rows = await (await driver(session)).fetch(joined, workspace.id, UUID(made["id"]))
+            return [row[0] for row in rows]
+
+    before = await days()
+    change = {"groups": ["VIP", "Mới quen"]}
+    await workspace.admin.patch(f"{PATH}/{made['id']}", json=change, headers={"If-Match": '"1"'})
+    after = await days()
+    assert (len(before), len(after)) == (1, 2)
+    assert after[0] == before[0]
+    gone = await workspace.admin.patch(f"{PATH}/{made['id']}", json={"groups": []}, headers={"If-Match": '"2"'})
+    assert (gone.json()["groups"], await days()) == ([], [])
+
+
+async def test_a_phone_is_a_customers_or_a_contacts_whoever_is_first(workspace: Workspace) -> None:
+    other = await add(workspace.admin, phone="0987654321", kind="company")
+    one = await add(workspace.admin, phone="0987000111")
+    number = iter(range(10))
+
+    async def once() -> list[int]:
+        phone = f"091234567{next(number)}"
+        replies = await asyncio.gather(
+            workspace.admin.post(PATH, json={"name": "Cùng lúc", "phone": phone}),
+            workspace.admin.post(f"{PATH}/{other['id']}/contacts", json={"name": "Mai", "phones": [{"value": phone}]}),
+        )
+        return sorted(reply.status_code for reply in replies)
+
+    assert [await once() for _ in range(8)] == [[201, 409]] * 8
+    phone = "0912345679"
+    replies = await asyncio.gather(
+        workspace.admin.patch(f"{PATH}/{one['id']}", json={"phone": phone}, headers={"If-Match": '"1"'}),
+        workspace.admin.post(f"{PATH}/{other['id']}/contacts", json={"name": "Mai", "phones": [{"value": phone}]}),
+    )
+    assert 409 in [reply.status_code for reply in replies]
+
+
 async def test_a_sale_sees_only_their_own(workspace: Workspace) -> None:
     made = await add(workspace.admin)
     sale = await workspace.person("sale")
@@ -175,3 +243,17 @@ async def test_a_sale_may_not_delete(workspace: Workspace) -> None:
     reply = await sale.client.delete(f"{PATH}/{own['id']}", headers={"If-Match": '"1"'})
     assert reply.status_code == 403
     assert "quản trị hệ thống" in reply.json()["detail"]
+
+
+async def test_a_lead_with_a_contacts_phone_is_not_made_a_customer_by_an_edit(workspace: Workspace) -> None:
+    other = await add(workspace.admin, phone="0987654321", kind="company", owner=None)
+    given = {"name": "Mai", "phones": [{"value": "0912345678"}]}
+    assert (await workspace.admin.post(f"{PATH}/{other['id']}/contacts", json=given)).status_code == 201
+    lead = await add(workspace.admin, kind="lead")
+    path, version = f"{PATH}/{lead['id']}", {"If-Match": '"1"'}
+    refused = await workspace.admin.patch(path, json={"kind": "individual"}, headers=version)
+    assert (refused.status_code, refused.json()["code"]) == (409, "phone_in_contact")
+    english = {**version, "Accept-Language": "en"}
+    detail = (await workspace.admin.patch(path, json={"kind": "company"}, headers=english)).json()["detail"]
+    assert detail.endswith("which has no owner")
+    assert (await workspace.admin.patch(path, json={"kind": "lead", "note": "a"}, headers=version)).status_code == 200

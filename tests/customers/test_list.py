@@ -91,11 +91,49 @@ async def test_any_field_filters(
     assert await names(workspace, **params) == expected
 
 
-@pytest.mark.parametrize("sort", ["name", "-name", "code", "-birthday", "birthday", "updated_at"])
-async def test_sorts_page_through_everybody(workspace: Workspace, people: list[dict[str, Any]], sort: str) -> None:
-    found = await names(workspace, sort=sort, limit=2)
-    assert sorted(found) == sorted(row["name"] for row in people)
-    assert found == await names(workspace, sort=sort, limit=200)
+HOA, PLAIN, DAO, BINH, LAN = "Nguyễn Văn Hòa", "Nguyen Van Hoa", "Trần Thị Đào", "Đặng Hoà Bình", "Lê Thị Lan"
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("name", [BINH, LAN, HOA, PLAIN, DAO]),
+        ("code", [HOA, PLAIN, DAO, BINH, LAN]),
+        ("birthday", [PLAIN, DAO, LAN, BINH, HOA]),
+        ("updated_at", [HOA, PLAIN, DAO, LAN, BINH]),
+        ("score", [HOA, PLAIN, BINH, LAN, DAO]),
+        ("stars", [HOA, PLAIN, BINH, LAN, DAO]),
+    ],
+)
+async def test_sorts_page_through_everybody(
+    workspace: Workspace, people: list[dict[str, Any]], sort: str, expected: list[str]
+) -> None:
+    group = await workspace.admin.post("/api/v1/groups", json={"name": "VIP", "description": "Khách quý", "points": 40})
+    assert group.status_code == 201, group.text
+    for one, change in ((people[3], {"note": "mới"}), (people[2], {"groups": ["VIP"]})):
+        if sort == "updated_at" and "groups" in change:
+            continue
+        path, version = f"{PATH}/{one['id']}", {"If-Match": '"1"'}
+        assert (await workspace.admin.patch(path, json=change, headers=version)).status_code == 200
+    for limit in (1, 2, 200):
+        assert await names(workspace, sort=sort, limit=limit) == expected
+        assert await names(workspace, sort=f"-{sort}", limit=limit) == expected[::-1]
+
+
+@pytest.mark.parametrize("q", ["\u200b", "\ufeff", "\u0301", "\ufe0f", "\u200b \u0301"])
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/lookup", f"{PATH}/trash"])
+async def test_what_nobody_sees_finds_nobody(workspace: Workspace, q: str, path: str) -> None:
+    await add(workspace.admin)
+    reply = await workspace.admin.get(path, params={"q": q})
+    assert (reply.status_code, reply.json().get("items")) == (200, []), reply.text
+
+
+async def test_no_filter_is_dropped_in_silence(workspace: Workspace) -> None:
+    await add(workspace.admin)
+    twenty: list[tuple[str, str | int | float | bool | None]] = [("kind", "individual")] * 20
+    assert len((await workspace.admin.get(PATH, params=twenty)).json()["items"]) == 1
+    reply = await workspace.admin.get(PATH, params=[*twenty, ("kind", "company")])
+    assert (reply.status_code, reply.json()["errors"][0]["code"]) == (422, "too_many")
 
 
 @pytest.mark.parametrize(("count", "expected"), [("exact", 5), ("capped", 5), ("none", None)])

@@ -154,7 +154,7 @@ async def test_without_a_relationship_of_the_category_nobody_moves(workspace: Wo
     assert (await customer(workspace.admin, one["id"]))["relationship"] == "Mới"
 
 
-@pytest.mark.feature("B019", "B020", "B021")
+@pytest.mark.feature("B019")
 @pytest.mark.parametrize("path", ["/sources", "/relationships", "/customer-types", "/tiers", "/transaction-types"])
 async def test_a_value_is_added_from_the_form_with_its_permission(workspace: Workspace, path: str) -> None:
     sale = await workspace.person("sale")

@@ -162,3 +162,22 @@ async def test_groups_come_in_dimensions(workspace: Workspace) -> None:
     assert await of("Vùng miền") == ["Miền Bắc", "Riêng"]
     both = await add(workspace.admin, groups=["15-25", "Miền Bắc"])
     assert [one["name"] for one in both["groups"]] == ["15-25", "Miền Bắc"]
+
+
+async def test_accents_that_are_typed_are_meant(workspace: Workspace) -> None:
+    await tag(workspace.admin, "Bận")
+    one = await add(workspace.admin, tags=["Bán"])
+    assert await names_on(workspace.admin, one["id"]) == ["Bán"]
+    assert (await workspace.admin.get(PATH)).json()["count"] == 2
+    await tag(workspace.admin, "Đã hoà giải")
+    for typed in ("da hoa giai", "Đã Hòa giải", "ĐÃ HOÀ GIẢI", "Đã hoa giai"):
+        assert (await edit(workspace.admin, one, tags=[typed])).status_code == 200
+        assert await names_on(workspace.admin, one["id"]) == ["Đã hoà giải"]
+    assert (await workspace.admin.get(PATH)).json()["count"] == 3
+    sources = "/api/v1/sources"
+    assert (await workspace.admin.post(sources, json={"name": "Khách lẻ"})).status_code == 201
+    refused = await workspace.admin.post(CUSTOMERS, json={"name": "A", "phone": "0987000222", "source": "Khách lè"})
+    assert [(error["field"], error["code"]) for error in refused.json()["errors"]] == [("source", "choice_unknown")]
+    assert (await workspace.admin.post(sources, json={"name": "Khách lè"})).status_code == 201
+    other = await add(workspace.admin, phone="0987000222", source="khách lè")
+    assert other["source"] == "Khách lè"

@@ -86,6 +86,27 @@ async def test_a_tier_chosen_by_hand_stays(workspace: Workspace) -> None:
     assert ("customer.classified", "classified") in await history(workspace.admin, one["id"])
 
 
+@pytest.mark.feature("D018")
+async def test_a_tier_that_a_rule_gave_can_be_pinned(workspace: Workspace) -> None:
+    await tier(workspace, "Bạc", "contracts", 1)
+    one = await add(workspace.admin)
+    made = await post(workspace.admin, "/contracts", customer_id=one["id"], number="1", value=1)
+    ruled = await customer(workspace.admin, one["id"])
+    assert (ruled["tier"], ruled["tier_fixed"]) == ("Bạc", False)
+    path = f"/customers/{one['id']}"
+    pinned = await patch(workspace.admin, path, ruled["version"], tier="bac")
+    assert (pinned["tier"], pinned["tier_fixed"], pinned["version"]) == ("Bạc", True, ruled["version"] + 1)
+    assert (await patch(workspace.admin, path, pinned["version"], tier="Bạc"))["version"] == pinned["version"]
+    await patch(workspace.admin, f"/contracts/{made['id']}", 1, state="cancelled")
+    assert await tier_of(workspace, one["id"]) == "Bạc"
+
+
+async def test_the_same_discount_changes_nothing(workspace: Workspace) -> None:
+    made = await post(workspace.admin, "/tiers", name="Vàng", discount_percent=7.1)
+    again = await patch(workspace.admin, f"/tiers/{made['id']}", 1, discount_percent=7.1)
+    assert (again["discount_percent"], again["version"]) == (7.1, 1)
+
+
 @pytest.mark.feature("D017")
 async def test_a_new_or_changed_rule_reaches_everybody_in_a_job(workspace: Workspace, worker: WorkerProcess) -> None:
     ids = [(await add(workspace.admin, phone=f"098765{n:04d}"))["id"] for n in range(3)]

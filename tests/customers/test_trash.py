@@ -195,6 +195,12 @@ async def test_history_is_emptied_only_of_who_is_gone_and_only_in_ones_own_works
             text("SELECT crm.forget_customers(:t, CAST(:i AS uuid[]))"), {"t": workspace.id, "i": [UUID(made["id"])]}
         )
     assert (await events(workspace, made["id"]))[0].changes["name"] == [None, "Trần Văn Thử"]
+    group = (await workspace.admin.post("/api/v1/groups", json={"name": "Khách cũ"})).json()["id"]
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        await session.execute(
+            text("SELECT crm.forget_customers(:t, CAST(:i AS uuid[]))"), {"t": workspace.id, "i": [UUID(group)]}
+        )
+    assert (await events(workspace, group))[0].data == {"name": "Khách cũ"}, "no customer, and no history to empty"
     other = await new_workspace()
     with pytest.raises(Exception, match="another tenant"):
         async with other.resources.db.transaction(other.id) as session:
@@ -207,14 +213,15 @@ async def test_history_is_emptied_only_of_who_is_gone_and_only_in_ones_own_works
 
 @pytest.mark.feature("B039")
 async def test_who_was_merged_is_shown_and_only_the_merge_brings_it_back(workspace: Workspace) -> None:
-    master = await add(workspace.admin, phone="0912345670")
-    row = await trashed(workspace.admin)
-    await _set(workspace, row["id"], deleted_reason="merge", merged_into=UUID(master["id"]))
+    master, row = await add(workspace.admin, phone="0912345670"), await add(workspace.admin)
+    versions = {one["id"]: one["version"] for one in (master, row)}
+    merge = {"master_id": master["id"], "source_ids": [row["id"]], "versions": versions, "sources": "delete"}
+    assert (await workspace.admin.post(f"{PATH}/merge", json=merge)).status_code == 201
     [shown] = (await workspace.admin.get(TRASH)).json()["items"]
     assert (shown["deleted_reason"], shown["merged_into"]) == ("merge", master["id"])
     reply = await workspace.admin.post(f"{PATH}/{row['id']}/restore")
     assert (reply.status_code, reply.json()["code"]) == (409, "customer_merged")
-    assert (await purge(workspace.admin, row)).json()["code"] == "customer_merged"
+    assert (await purge(workspace.admin, shown)).json()["code"] == "customer_merged"
     await throw(workspace.admin, master["id"])
     [gone] = [one for one in (await workspace.admin.get(TRASH)).json()["items"] if one["id"] == master["id"]]
     assert (await purge(workspace.admin, gone)).status_code == 204

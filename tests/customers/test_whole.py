@@ -24,7 +24,7 @@ COMPANY: dict[str, Any] = {
 }
 
 
-@pytest.mark.feature("D035", "B002", "B004", "E001", "B007")
+@pytest.mark.feature("D035", "B004", "E001")
 async def test_a_company_keeps_its_further_fields(workspace: Workspace) -> None:
     made = await add(workspace.admin, **COMPANY)
     kept = {
@@ -44,7 +44,7 @@ async def test_a_company_keeps_its_further_fields(workspace: Workspace) -> None:
     assert [one["id"] for one in early.json()["items"]] == [made["id"]]
 
 
-@pytest.mark.feature("B003", "B008", "B009", "C004")
+@pytest.mark.feature("B008", "B009", "C004")
 async def test_one_cell_changes_under_the_lock(workspace: Workspace) -> None:
     made = await add(workspace.admin, **COMPANY)
     url = f"{PATH}/{made['id']}"
@@ -62,7 +62,6 @@ async def test_one_cell_changes_under_the_lock(workspace: Workspace) -> None:
     assert last["changes"]["kind"] == ["company", "individual"]
 
 
-@pytest.mark.feature("B001")
 async def test_the_list_shows_what_was_added_last_first(workspace: Workspace) -> None:
     first = await add(workspace.admin)
     second = await add(workspace.admin, phone="0987654321", kind="lead")

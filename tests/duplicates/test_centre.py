@@ -32,7 +32,7 @@ async def no_keys(workspace: Workspace) -> None:
     await set_keys(workspace)
 
 
-@pytest.mark.feature("C032", "D036")
+@pytest.mark.feature("D036")
 async def test_clusters_and_their_reasons(workspace: Workspace) -> None:
     await no_keys(workspace)
     first = await add(workspace.admin, name="Lê Hoa", birthday="1990-03-05", email="hoa@example.com")
@@ -127,3 +127,33 @@ async def test_the_tab_of_a_customer_shows_who_has_its_email_or_name(workspace: 
         by_email["id"]: [["email"]],
         by_name["id"]: [["name", "birthday"]],
     }
+
+
+async def test_a_dismissal_is_read_and_taken_back(workspace: Workspace) -> None:
+    await no_keys(workspace)
+    sale = await workspace.person("sale")
+    url = f"{API}/duplicates/dismissals"
+    theirs, own = (await add(workspace.admin))["id"], (await add(sale.client))["id"]
+    pair = [(await add(workspace.admin, email="a@example.com"))["id"] for _ in range(2)]
+    await scan(workspace)
+    made = [
+        (await workspace.admin.post(f"{API}/duplicates/dismiss", json={"customer_ids": one})).json()["id"]
+        for one in (pair, [theirs, own])
+    ]
+    listed = (await workspace.admin.get(url)).json()["items"]
+    assert [(one["id"], one["customer_ids"]) for one in listed] == [(made[1], [theirs, own]), (made[0], pair)]
+    assert listed[0]["dismissed_by_name"] == (await workspace.admin.get(f"{API}/me")).json()["full_name"]
+    first = (await workspace.admin.get(url, params={"limit": 1})).json()
+    rest = (await workspace.admin.get(url, params={"limit": 1, "cursor": first["next_cursor"]})).json()
+    assert (first["items"] + rest["items"], rest["next_cursor"]) == (listed, None)
+    of_one = (await workspace.admin.get(url, params={"customer_id": pair[0]})).json()["items"]
+    assert [one["id"] for one in of_one] == [made[0]]
+    # Of what a sale does not see there is nothing to read and nothing to take back.
+    assert (await sale.client.get(url)).json()["items"] == []
+    assert (await sale.client.delete(f"{url}/{made[1]}")).json() == {"changed": 0}
+    assert await clusters(workspace.administrator) == []
+    assert (await workspace.admin.delete(f"{url}/{made[0]}")).json() == {"changed": 1}
+    assert [ids(one) for one in await clusters(workspace.administrator)] == [pair]
+    assert (await workspace.admin.delete(f"{url}/{made[0]}")).json() == {"changed": 0}
+    [last, *_] = (await workspace.admin.get(f"{API}/customers/{pair[0]}/events")).json()["items"]
+    assert (last["kind"], last["data"]) == ("customer.duplicate_undismissed", {"not_same_as": [pair[1]]})

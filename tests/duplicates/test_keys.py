@@ -2,10 +2,17 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select, update
 
-from tests.duplicates.conftest import API, a_phone, add, edit, set_keys
+from app.core.actor import Actor
+from app.core.jobs import Job
+from app.duplicates import settings
+from app.duplicates.models import DuplicateValue
+from app.duplicates.schemas import DuplicateKeyIn
+from tests.duplicates.conftest import API, a_phone, add, done, edit, set_keys
 from tests.factories.people import Workspace
 
 CUSTOMERS = f"{API}/customers"
@@ -129,13 +136,13 @@ async def test_a_deleted_customer_frees_its_values(workspace: Workspace) -> None
 
 
 async def test_bulk_changes_and_restored_customers_are_known_to_the_keys(workspace: Workspace) -> None:
-    await set_keys(workspace, {"fields": ["note"]})
-    first = await add(workspace.admin, note="cũ")
+    await set_keys(workspace, {"fields": ["name", "note"]})
+    first = await add(workspace.admin, name="Người mới", note="cũ")
     change = {"action": "set_field", "params": {"field": "note", "value": "mới"}, "selection": {"ids": [first["id"]]}}
     reply = await workspace.admin.post(f"{CUSTOMERS}/bulk", json=change, headers={"Idempotency-Key": "mot"})
     assert reply.status_code == 200, reply.text
     assert (await refused(workspace, note="mới"))["existing_id"] == first["id"]
-    await add(workspace.admin, note="cũ")
+    await add(workspace.admin, name="Người mới", note="cũ")
     path = f"{CUSTOMERS}/{first['id']}"
     etag = (await workspace.admin.get(path)).headers["etag"]
     assert (await workspace.admin.delete(path, headers={"If-Match": etag})).status_code == 204
@@ -172,3 +179,33 @@ async def test_who_may_set_the_keys_and_how(workspace: Workspace) -> None:
     assert changed.status_code == 200
     assert changed.headers["etag"] == '"1"'
     assert (await workspace.admin.put(url, json=body, headers={"If-Match": '"0"'})).status_code == 412
+
+
+async def test_a_field_stands_in_a_key_once(workspace: Workspace) -> None:
+    body = {"keys": [{"fields": ["name", "name"]}]}
+    reply = await workspace.admin.put(f"{API}/duplicate-keys", json=body, headers={"If-Match": '"0"'})
+    assert (reply.status_code, reply.json()["errors"][0]["code"]) == (422, "field_twice")
+
+
+async def test_keys_that_change_while_a_job_makes_them_ready_get_everybody(workspace: Workspace) -> None:
+    first = await add(workspace.admin, name="Trùng tên")
+    administrator = Actor(workspace.id, "user", workspace.administrator.id, "Quản trị")
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        made = await settings.change(session, administrator, [DuplicateKeyIn(fields=["name"])], version=0)
+        # A turn for other keys has got to the end already.
+        progress = {"keys": [], "done": 1, "next": str(UUID(int=2**128 - 1))}
+        await session.execute(update(Job).where(Job.id == made.job_id).values(progress=progress))
+    await done(workspace.admin, str(made.job_id))
+    assert (await refused(workspace, name="trung ten"))["existing_id"] == first["id"]
+
+
+async def test_the_values_of_a_key_that_is_no_more_go(workspace: Workspace) -> None:
+    async def kept() -> int | None:
+        async with workspace.resources.db.transaction(workspace.id) as session:
+            return await session.scalar(select(func.count()).where(DuplicateValue.tenant_id == workspace.id))
+
+    await set_keys(workspace, {"fields": ["name"]})
+    await add(workspace.admin)
+    assert await kept() == 1
+    await set_keys(workspace)
+    assert await kept() == 0

@@ -81,7 +81,23 @@ class Merging(RuleBasedStateMachine):
     def undo(self, data: st.DataObject) -> None:
         gone = {one for each in self.stack for one in each["sources"]}
         possible = [each for each in self.stack if each["master"] not in gone]
-        each = data.draw(st.sampled_from(possible))
+        self.take_back(data.draw(st.sampled_from(possible)))
+
+    @rule()
+    def look(self) -> None:
+        self.everything_is_there()
+
+    def teardown(self) -> None:
+        """At the end, everything that stands is taken apart again, the last merge first."""
+        if self.ids:
+            self.everything_is_there()
+            while self.stack:
+                self.take_back(self.stack[-1])
+            assert self.live == self.ids
+            self.everything_is_there()
+
+    def take_back(self, each: dict[str, Any]) -> None:
+        """Undoes a merge: fields that nobody edited since are what they were."""
         reply = self.call("POST", f"{API}/merges/{each['id']}/undo").json()
         self.stack.remove(each)
         master, edited = self.model[each["master"]], set()
@@ -95,15 +111,6 @@ class Merging(RuleBasedStateMachine):
         assert {one["field"] for one in reply["left"] if one["code"] == "edited"} == edited
         assert all(one["code"] == "edited" for one in reply["left"])
         self.contracts.update(each["moved"])
-
-    @rule()
-    def look(self) -> None:
-        self.everything_is_there()
-
-    def teardown(self) -> None:
-        """At the end, everything that stands is taken apart again."""
-        if self.ids:
-            self.everything_is_there()
 
     def everything_is_there(self) -> None:
         """Every customer holds what it should, every contract is its customer's, and a phone is found once."""

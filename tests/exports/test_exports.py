@@ -1,15 +1,10 @@
 """Exports: the right customers in the right columns, inert, masked, told of, and gone after their time."""
 
 import asyncio
-import csv
-import io
 from datetime import date, timedelta
-from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-import httpx
 import pytest
-from openpyxl import load_workbook
 from sqlalchemy import select, update
 
 from app.core.clock import now
@@ -19,42 +14,12 @@ from app.exports import links
 from app.exports.child import harmless
 from app.exports.models import Export
 from tests.bulk.steps import API, add, ask, group, throw, until
+from tests.exports.steps import EVERYBODY, cells, download, export, start
 from tests.factories.people import Workspace, open_client
 from workers.housekeeping import clean
 from workers.main import WorkerProcess
 
 NASTY = ["=1+1", "+84912", "-5", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", "＋1", "－1", "＠x", "'=1", "=cmd|' /C calc'!A0"]
-EVERYBODY: dict[str, Any] = {"filter": {}}
-
-
-async def export(client: httpx.AsyncClient, selection: Any = EVERYBODY, **body: Any) -> dict[str, Any]:
-    """An export once its job has ended."""
-    reply = await client.post(f"{API}/exports", json={"selection": selection, **body})
-    assert reply.status_code == 202, reply.text
-    job = await until(client, reply.json()["job_id"])
-    assert job["state"] == "succeeded", job
-    made: dict[str, Any] = (await client.get(reply.headers["location"])).json()
-    return made
-
-
-async def download(workspace: Workspace, made: dict[str, Any]) -> httpx.Response:
-    """The reply to the link, followed by nobody in particular."""
-    async with open_client(workspace.app) as nobody:
-        return await nobody.get(made["file_url"], timeout=60)
-
-
-async def cells(workspace: Workspace, made: dict[str, Any]) -> list[list[Any]]:
-    """The cells of an export's file, none of which a spreadsheet program would reckon."""
-    reply = await download(workspace, made)
-    assert reply.status_code == 200, reply.text
-    if made["format"] == "csv":
-        return [list(row) for row in csv.reader(io.StringIO(reply.content.decode("utf-8-sig")))]
-    [sheet] = load_workbook(io.BytesIO(reply.content)).worksheets
-    for row in sheet.iter_rows():
-        for cell in row:
-            assert cell.data_type in ("s", "n", "inlineStr", "b", "d"), (cell.coordinate, cell.data_type)
-            assert cell.hyperlink is None
-    return [list(row) for row in sheet.iter_rows(values_only=True)]
 
 
 async def events(workspace: Workspace, export_id: str) -> list[Event]:
@@ -163,9 +128,14 @@ async def test_only_whom_the_caller_sees_and_who_lives(
     ids = [one["id"] for one in (*mine, *theirs)]
     await throw(workspace.admin, mine[0]["id"])
     made = await export(sale.client, {"ids": ids}, columns=["code"])
-    assert (made["total"], made["rows"]) == (7, 4)
-    nobody = await export(sale.client, {"ids": []}, columns=["code", "name"])
-    assert await cells(workspace, nobody) == [["Mã khách hàng", "Tên khách hàng"], [None, None]] or nobody["rows"] == 0
+    assert (made["total"], made["rows"]) == (4, 4), "two of a colleague, one in the trash"
+    either = [{"field": "deleted", "op": "eq", "value": value} for value in (True, False)]
+    made = await export(workspace.admin, {"filter": {"or": either}}, columns=["code"])
+    assert (made["total"], made["rows"]) == (6, 6)
+    for kind in ("xlsx", "csv"):
+        nobody = await export(sale.client, {"ids": []}, columns=["code", "name"], format=kind)
+        assert (nobody["total"], nobody["rows"]) == (0, 0)
+        assert await cells(workspace, nobody) == [["Mã khách hàng", "Tên khách hàng"]]
 
 
 async def test_who_took_what_is_told(workspace: Workspace, worker: WorkerProcess) -> None:
@@ -208,7 +178,7 @@ async def test_a_link_is_for_one_file_and_for_a_while(
     sale = await workspace.person("sale", permissions=["customers.view", "customers.export"])
     assert (await sale.client.get(f"{API}/exports/{made['id']}")).status_code == 404
     plain = await workspace.person("sale")
-    assert (await plain.client.post(f"{API}/exports", json={"selection": EVERYBODY})).status_code == 403
+    assert (await start(plain.client, selection=EVERYBODY)).status_code == 403
 
 
 async def test_the_file_goes_after_its_time(workspace: Workspace, worker: WorkerProcess) -> None:
@@ -236,5 +206,19 @@ async def test_without_columns_it_is_what_the_caller_sees(workspace: Workspace, 
 
 
 async def test_an_unknown_column_is_refused(workspace: Workspace) -> None:
-    reply = await workspace.admin.post(f"{API}/exports", json={"selection": EVERYBODY, "columns": ["khong_co"]})
+    reply = await start(workspace.admin, selection=EVERYBODY, columns=["khong_co"])
     assert (reply.status_code, reply.json()["errors"][0]["code"]) == (422, "field_unknown")
+
+
+async def test_an_export_needs_a_key(workspace: Workspace) -> None:
+    """Of the same key there is one; who calls is asked first."""
+    body = {"selection": EVERYBODY}
+    missing = await workspace.admin.post(f"{API}/exports", json=body)
+    assert (missing.status_code, missing.json()["code"]) == (400, "idempotency_key_required")
+    async with open_client(workspace.app) as nobody:
+        assert (await nobody.post(f"{API}/exports", json=body)).status_code == 401
+    headers = {"Idempotency-Key": uuid4().hex}
+    first, again = [await workspace.admin.post(f"{API}/exports", json=body, headers=headers) for _ in range(2)]
+    assert first.json()["id"] == again.json()["id"]
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        assert len(list(await session.scalars(select(Export.id)))) == 1

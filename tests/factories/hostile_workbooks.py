@@ -88,6 +88,14 @@ def _row_zero(path: Path) -> None:
     write_zip(path, xlsx_parts('<row r="0"><c r="A0"><v>1</v></c></row><row><c><v>1</v></c></row>'))
 
 
+@_hostile("file_too_complex")
+def _text_named_again_and_again(path: Path) -> None:
+    """Half a megabyte that would lie about as 1.6 gigabytes of rows."""
+    cells = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(1, 2_501))
+    strings = _strings(f"<si><t>{'a' * 32_767}</t></si>")
+    write_zip(path, xlsx_parts(*(SheetXml(cells, name=f"S{n}") for n in range(20)), strings=strings))
+
+
 @_hostile("file_too_many_columns")
 def _every_column_used(path: Path) -> None:
     write_zip(path, xlsx_parts(table([[f"Cột {n}" for n in range(16_384)], list(range(16_384))])))

@@ -75,7 +75,7 @@ class Workspace:
                 session,
                 username=name,
                 full_name=full_name,
-                role_key=role,
+                role_id=(await accounts.role_by_key(session, role)).id,
                 password_hash=await _hash(PASSWORD),
                 permissions=permissions,
             )

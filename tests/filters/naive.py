@@ -1,4 +1,5 @@
-"""What a filter means, said again without SQL: slow, plain, and sharing nothing with the compiler but the folding."""
+"""What a filter means, said again without SQL: slow, plain, and sharing nothing with the compiler but how texts are
+folded and phones normalised."""
 
 from calendar import isleap, monthrange
 from datetime import date, datetime, timedelta
@@ -15,6 +16,8 @@ DAY = timedelta(days=1)
 KINDS = {
     "name": "name", "code": "code", "email": "text", "company_name": "text", "note": "text", "phone": "phone",
     "birthday": "birthday", "created_at": "datetime", "source": "choice", "relationship": "choice", "gender": "choice",
+    "kind": "choice", "tier": "choice", "customer_type": "choice", "tax_code": "text", "address": "text",
+    "website": "text", "fax": "phone", "country": "text", "founded_on": "date", "updated_at": "datetime",
     "province": "choice", "owner": "choice", "in_pool": "boolean", "stars": "number", "groups": "set", "tags": "set",
     "attributes.biet_danh": "text", "attributes.hang": "choice", "attributes.vip": "boolean",
     "attributes.so_lan": "number", "attributes.han_muc": "number", "attributes.ti_le": "number",
@@ -41,6 +44,18 @@ def holds(node: Any, row: Row, today: date) -> bool:
     if "related" in node:
         return _facts(node, row, today)
     return condition(KINDS[node["field"]], row.values.get(node["field"]), node["op"], node.get("value"), today)
+
+
+def reversed_in(node: Any, today: date) -> bool:
+    """Whether some `between` of days in the tree begins after its end, which is refused."""
+    if isinstance(node, list):
+        return any(reversed_in(one, today) for one in node)
+    if not isinstance(node, dict):
+        return False
+    if node.get("op") == "between" and isinstance(node["value"][0], str):
+        low, high = node["value"]
+        return _days(low, today)[0] > _days(high, today)[1]
+    return any(reversed_in(one, today) for one in node.values())
 
 
 def empty(node: Any) -> bool:

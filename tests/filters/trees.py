@@ -5,20 +5,24 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.filters.naive import CONTRACT_KINDS, KINDS
-from tests.filters.world import FAMILY, GIVEN, GROUPS, MIDDLE, TAGS
+from tests.filters.world import FAMILY, GIVEN, GROUPS, MIDDLE, TAGS, TIERS
 
 WORDS = [*FAMILY, *MIDDLE, *GIVEN, "hoa", "HOÀ", "ngu", "đ", "anh hai", "thi h", "gọi lại", "100%", "_", "tâm\\", "sen",
          "khach1", "máy gọi", "duong", "phe"]  # fmt: skip
 CHOICES: dict[str, list[str]] = {
-    "source": ["Facebook", "Zalo", "Website"], "relationship": ["Mới", "Nóng"], "gender": ["male", "female"],
-    "province": ["01", "48", "46"], "owner": ["admin", "lan"], "attributes.hang": ["A", "B", "Đồng"],
-    "state": ["active", "finished", "cancelled"],
+    "source": ["Facebook", "Zalo", "Website", "Hội thảo", "Hội thao"], "relationship": ["Mới", "Nóng"],
+    "gender": ["male", "female"],
+    "province": ["01", "48", "46"], "owner": ["admin", "lan"], "attributes.hang": ["A", "B", "Đồng", "Dòng"],
+    "state": ["active", "finished", "cancelled"], "kind": ["lead", "individual", "company"], "tier": TIERS,
+    "customer_type": ["Cá nhân", "Doanh nghiệp"],
 }  # fmt: skip
 SETS = {"groups": GROUPS, "tags": TAGS, "attributes.so_thich": ["Bóng đá", "Nhạc", "Phim"]}
 EXACT = {"name": ["Nguyễn Văn Hòa", "Trần Hoa", "Hồ Út-Ba"], "code": ["KH000007", "KH000100"],
          "note": ["Gọi lại chiều"],
          "email": ["khach7@example.com", "hoa.12@example.com"], "company_name": ["Công ty Hoa Sen"],
-         "attributes.biet_danh": ["Bé Út", "be ut"], "attributes.mo_ta": ["ca phe den"]}  # fmt: skip
+         "attributes.biet_danh": ["Bé Út", "be ut"], "attributes.mo_ta": ["ca phe den"],
+         "tax_code": ["0101248141"], "address": ["12 Lê Lợi"], "website": ["https://hoasen.example.com"],
+         "country": ["Việt Nam", "Lào"]}  # fmt: skip
 DAYS = ["today", "yesterday", "this_week", "this_month", "last_year", "today-3", "today+40", "2026-11-22", "2026-11-25",
         "1990-02-28", "1999-11-25", "2026-10-31", "2026-11-01", "2025-12-31", "2028-02-29"]  # fmt: skip
 EMPTY = st.fixed_dictionaries({"op": st.sampled_from(["is_empty", "is_not_empty"])})
@@ -26,7 +30,7 @@ NUMBERS = st.sampled_from([-2, -1, 0, 0.5, 1, 2, 2.25, 3, 5, 5_000_000, 10_000_0
 WHOLE = st.sampled_from([-1, 0, 1, 2, 3, 5, 5_000_000, 10_000_000])
 WHOLE_FIELDS = ("stars", "attributes.so_lan", "attributes.han_muc")
 AMOUNTS = st.sampled_from([0, 1, 2, 3, 1_000_000, 21_000_000, 55_000_000])
-PHONES = ["0900000007", "090 000 0011", "+84900000013", "02438000005", "0987654321", "19001234"]
+PHONES = ["0900000007", "090 000 0011", "+84900000013", "02438000005", "0987654321", "19001234", "02838230123"]
 
 
 def _one_of(values: list[str]) -> st.SearchStrategy[dict[str, Any]]:
@@ -77,7 +81,7 @@ def question(field: str, kind: str) -> st.SearchStrategy[dict[str, Any]]:
     elif kind == "boolean":
         asked = st.fixed_dictionaries({"op": st.sampled_from(["eq", "ne"]), "value": st.booleans()})
     elif kind == "phone":
-        asked = st.one_of(_one_of(PHONES), _part(["0900", "007", "24380", "4321", "1900", "028730"]))
+        asked = st.one_of(_one_of(PHONES), _part(["0900", "007", "24380", "4321", "1900", "028730", "8230"]))
     else:
         asked = st.one_of(_one_of(EXACT[field]), _part(["KH0000", "kh00001", "7"] if kind == "code" else WORDS))
     return st.one_of(asked, EMPTY).map(lambda said: {"field": field, **said})
@@ -128,17 +132,26 @@ OPS = ["eq", "ne", "in", "not_in", "contains", "not_contains", "starts_with", "e
 VALUES: st.SearchStrategy[Any] = st.one_of(
     JSON,
     st.sampled_from([*WORDS, *DAYS, *PHONES, "me", "'", "\\", "[", "(", "*", "𝓗𝓸𝓪", "9" * 400, "2026-13-45",
+                     "\u0301", " \u0301\u0309 ",
+                     "1.000.000", "(5)", "2,5",
                      "today-99999", "0001-01-01", "9999-12-31", "25:00", "2026-11-22T10:00:00+07:00",
                      "1e999", "NaN", "Infinity"]),
-    st.lists(st.sampled_from([1, "a", None, True, [], {}, "me", "today"]), max_size=3),
+    st.lists(st.sampled_from([1, "a", None, True, [], {}, "me", "today", "1.000.000"]), max_size=3),
 )  # fmt: skip
 # Right in form, and with any field, operator and value.
 ODD_LEAVES = st.fixed_dictionaries({"field": st.sampled_from(FIELD_KEYS), "op": st.sampled_from(OPS), "value": VALUES})
+MEASURED = st.fixed_dictionaries(
+    {
+        "op": st.sampled_from([*OPS[:2], *OPS[8:13]]),
+        "value": st.one_of(VALUES, st.lists(VALUES, min_size=2, max_size=2)),
+    },
+    optional={"field": st.sampled_from(["value", "created_at"])},
+)
 ODD_FACTS = st.builds(
     lambda name, measure, said: {"related": name, measure: said},
     st.sampled_from(["contracts", "transactions", "contacts", "contact_points", "nothing"]),
     st.sampled_from(["count", "sum", "last", "exists", "where", "period"]),
-    st.one_of(JSON, ODD_LEAVES),
+    st.one_of(JSON, ODD_LEAVES, MEASURED),
 )
 WRONG = st.one_of(JSON, ODD_LEAVES, ODD_FACTS, st.lists(st.one_of(TREES, ODD_LEAVES, JSON), max_size=3).map(
     lambda some: {"and": some}))  # fmt: skip

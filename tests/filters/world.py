@@ -17,16 +17,21 @@ MANY = 220
 FAMILY = ["Nguyễn", "Trần", "Lê", "Đặng", "Hồ", "Võ", "Hoàng"]
 MIDDLE = ["Văn", "Thị", "Đức", "Thanh", "Minh"]
 GIVEN = ["Hòa", "Hoà", "Hoa", "Đào", "Ánh", "An", "Anh", "Thuý", "Quỳnh", "Uyên", "O'Neil", "Út-Ba"]
-SOURCES = ["Facebook", "Zalo", None]
+# Some are the same but for their accents.
+SOURCES = ["Facebook", "Zalo", "Hội thảo", "Hội thao", None]
+OWN_SOURCES = ["Hội thao"]
 PROVINCES = ["Hà Nội", "Đà Nẵng", "Huế", None]
 NOTES = ["Gọi lại chiều", "đã HẸN gặp", "100% quan_tâm\\", "Không nghe máy\nGọi lại sau", None, None]
 COMPANIES = ["Công ty Hoa Sen", "CTY TNHH Ánh Dương", None, None]
-GROUPS = ["15-25", "Miền Bắc", "Khách VIP"]
-TAGS = ["Nóng bỏng", "Lạnh nhạt", "Đặc biệt"]
+GROUPS = ["15-25", "Miền Bắc", "Khách VIP", "Mien Bac"]
+# Stars follow from points.
+POINTS = {"15-25": 10, "Miền Bắc": 30, "Khách VIP": 50}
+TIERS = ["Vàng", "Bạc"]
+TAGS = ["Nóng bỏng", "Lạnh nhạt", "Đặc biệt", "La", "Lá", "Là"]
 DAYS = [date(2026, 11, 22), date(2026, 12, 29), date(2027, 2, 26), date(2028, 2, 27), date(2027, 1, 1)]
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "biet_danh": {"type": "text"},
-    "hang": {"type": "choice", "choices": ["A", "B", "Đồng"]},
+    "hang": {"type": "choice", "choices": ["A", "B", "Đồng", "Dòng"]},
     "vip": {"type": "boolean"},
     "so_lan": {"type": "integer"},
     "han_muc": {"type": "money"},
@@ -56,7 +61,7 @@ class Row:
 
 @dataclass
 class World:
-    """The workspace, its registry, and every customer in it."""
+    """The workspace, its registry, and every live customer in it."""
 
     workspace: Workspace
     registry: Registry
@@ -64,7 +69,7 @@ class World:
 
 
 async def make_world(workspace: Workspace, owner: asyncpg.Connection) -> World:
-    """Fills a workspace over HTTP, and puts days and deletions into the past behind its back."""
+    """Fills a workspace over HTTP, and puts days into the past behind its back."""
     chance = random.Random(7)
     await _configure(workspace)
     sale = await workspace.person("sale", username="lan", full_name="Lê Thị Lan")
@@ -75,6 +80,8 @@ async def make_world(workspace: Workspace, owner: asyncpg.Connection) -> World:
         made = reply.json()["id"]
         for _ in range(chance.choice([0, 0, 0, 1, 2, 3])):
             await _contract(workspace, chance, made)
+        if number % 20 == 0:
+            await _throw(workspace, made)
     await _age(owner, workspace.id, chance)
     async with workspace.resources.db.transaction(workspace.id) as session:
         registry = await registries.load(session)
@@ -88,8 +95,15 @@ async def _configure(workspace: Workspace) -> None:
     for key, more in ATTRIBUTES.items():
         reply = await workspace.admin.post(f"{API}/attributes", json={"name": f"Trường {key}", "key": key, **more})
         assert reply.status_code == 201, reply.text
+    for name in OWN_SOURCES:
+        reply = await workspace.admin.post(f"{API}/sources", json={"name": name})
+        assert reply.status_code == 201, reply.text
     for name in GROUPS:
-        reply = await workspace.admin.post(f"{API}/groups", json={"name": name, "description": "để thử"})
+        body = {"name": name, "description": "để thử", "points": POINTS.get(name, 0)}
+        reply = await workspace.admin.post(f"{API}/groups", json=body)
+        assert reply.status_code == 201, reply.text
+    for name in TIERS:
+        reply = await workspace.admin.post(f"{API}/tiers", json={"name": name})
         assert reply.status_code == 201, reply.text
     for name in TAGS:
         reply = await workspace.admin.post(f"{API}/tags", json={"name": name})
@@ -100,7 +114,7 @@ def _customer(chance: random.Random, number: int, owner: str | None) -> dict[str
     words = [chance.choice(FAMILY), chance.choice(MIDDLE), chance.choice(GIVEN)]
     attributes = {
         "biet_danh": chance.choice(["Bé Út", "be ut", "Anh Hai", None]),
-        "hang": chance.choice(["A", "B", "Đồng", None]),
+        "hang": chance.choice(["A", "B", "Đồng", "Dòng", None]),
         "vip": chance.choice([True, False, None]),
         "so_lan": chance.choice([0, 1, 2, 5, None]),
         "han_muc": chance.choice([0, 5_000_000, 10_000_000, None]),
@@ -128,6 +142,15 @@ def _customer(chance: random.Random, number: int, owner: str | None) -> dict[str
         "groups": [name for name in GROUPS if chance.random() < 0.3],
         "tags": [name for name in TAGS if chance.random() < 0.2],
         "attributes": {key: value for key, value in attributes.items() if value is not None},
+        "kind": chance.choice(["individual", "company", "lead"]),
+        "tier": chance.choice([*TIERS, None]),
+        "customer_type": chance.choice(["Cá nhân", "Doanh nghiệp", None]),
+        "tax_code": chance.choice(["0101248141", "0100109106", None]),
+        "address": chance.choice(["12 Lê Lợi", "Ngõ Đào, Hoà Bình", None]),
+        "website": chance.choice(["hoasen.example.com", "anhduong.example.com", None]),
+        "fax": chance.choice(["02838230123", "02438230123", None]),
+        "country": chance.choice(["Việt Nam", "Lào", None]),
+        "founded_on": chance.choice(["2026-11-22", "2025-12-31", "2028-02-29", None]),
     }
     return {key: value for key, value in sent.items() if value not in (None, [])}
 
@@ -144,8 +167,14 @@ async def _contract(workspace: Workspace, chance: random.Random, customer_id: st
     assert reply.status_code == 201, reply.text
 
 
+async def _throw(workspace: Workspace, customer_id: str) -> None:
+    url = f"{API}/customers/{customer_id}"
+    etag = (await workspace.admin.get(url)).headers["etag"]
+    assert (await workspace.admin.delete(url, headers={"If-Match": etag})).status_code == 204
+
+
 async def _age(owner: asyncpg.Connection, tenant_id: UUID, chance: random.Random) -> None:
-    """Creation times around the ends of days, months and years in Vietnam, all different; some stars and a pool."""
+    """Creation times around the ends of days, months and years in Vietnam, all different; and a pool."""
     moments = [
         datetime(2026, 11, 21, 17, 0, tzinfo=UTC),
         datetime(2026, 11, 22, 16, 59, 59, tzinfo=UTC),
@@ -168,9 +197,12 @@ async def _read(owner: asyncpg.Connection, tenant_id: UUID, registry: Registry) 
     groups = {one.no: name for name, one in registry.groups.items()}
     tags = {one.no: name for name, one in registry.tags.items()}
     rows = {}
-    for record in await owner.fetch("SELECT * FROM crm.customer WHERE tenant_id = $1", tenant_id):
+    live = "SELECT * FROM crm.customer WHERE tenant_id = $1 AND deleted_at IS NULL"
+    for record in await owner.fetch(live, tenant_id):
         values = dict(record)
         values["source"] = names.get(record["source_id"])
+        values["customer_type"] = names.get(record["customer_type_id"])
+        values["tier"] = names.get(record["tier_id"])
         values["relationship"] = names.get(record["relationship_id"])
         values["owner"] = registry.owners.get(record["owner_id"])
         values["groups"] = {groups[no] for no in record["group_nos"]}
@@ -178,5 +210,6 @@ async def _read(owner: asyncpg.Connection, tenant_id: UUID, registry: Registry) 
         values |= {f"attributes.{key}": value for key, value in json.loads(record["attributes"]).items()}
         rows[record["id"]] = Row(record["id"], values)
     for record in await owner.fetch("SELECT * FROM crm.contract WHERE tenant_id = $1", tenant_id):
-        rows[record["customer_id"]].contracts.append(dict(record))
+        if record["customer_id"] in rows:
+            rows[record["customer_id"]].contracts.append(dict(record))
     return list(rows.values())

@@ -245,6 +245,20 @@ async def test_an_expired_key_is_refused(workspace: Workspace) -> None:
     assert (reply.status_code, reply.json()["errors"][0]["code"]) == (422, "expires_in_past")
 
 
+@pytest.mark.parametrize("expiry", ["9999-12-31T23:59:59-12:00", "2200-01-01T00:00:01Z", "0001-01-01T00:00:00+14:00"])
+async def test_an_expiry_that_no_driver_can_send_is_refused(workspace: Workspace, expiry: str) -> None:
+    reply = await workspace.admin.post(KEYS_URL, json={"name": "x", "scopes": ["customers.view"], "expires_at": expiry})
+    assert (reply.status_code, reply.json()["errors"][0]["field"]) == (422, "expires_at")
+
+
+async def test_what_cannot_be_granted_is_named_in_the_callers_language(workspace: Workspace) -> None:
+    manager, body = await workspace.person("manager"), {"name": "x", "scopes": ["customers.purge"]}
+    (purge,) = [one for one in PERMISSIONS if one.key == "customers.purge"]
+    for tongue, label in (("vi", purge.vi), ("en", purge.en)):
+        reply = await manager.client.post(KEYS_URL, json=body, headers={"Accept-Language": tongue})
+        assert reply.json()["detail"].endswith(f": {label}")
+
+
 async def test_a_key_never_holds_more_than_its_maker(workspace: Workspace) -> None:
     manager = await workspace.person("manager")
     over = await manager.client.post(KEYS_URL, json={"name": "x", "scopes": ["customers.purge"]})

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
 
-from app.core.clock import now
+from app.core.clock import NIL, now
 from app.core.events import Event
 from app.core.resources import Resources
 from app.identity import sessions, throttle
@@ -191,7 +191,7 @@ async def test_old_failures_are_purged(resources: Resources) -> None:
     tried = throttle.attempt("demo", "long ago", "10.0.0.1")
     await throttle.fail(resources.db, tried, now() - timedelta(hours=25))
     await throttle.purge(resources.db)
-    async with resources.db.transaction(throttle.NIL) as session:
+    async with resources.db.transaction(NIL) as session:
         assert await session.scalar(select(LoginThrottle.id).where(LoginThrottle.id == tried.account.id)) is None
 
 
@@ -325,7 +325,7 @@ def from_address(app: FastAPI, ip: str) -> httpx.AsyncClient:
 
 
 async def end_locks(resources: Resources) -> None:
-    async with resources.db.transaction(throttle.NIL) as session:
+    async with resources.db.transaction(NIL) as session:
         await session.execute(
             update(LoginThrottle)
             .where(LoginThrottle.locked_until.is_not(None))

@@ -371,8 +371,9 @@ async def test_system_parameters(workspace: Workspace) -> None:
     assert (await workspace.admin.patch(SETTINGS, json=change, headers={"If-Match": '"1"'})).status_code == 412
     same = await workspace.admin.patch(SETTINGS, json=change, headers={"If-Match": '"2"'})
     assert (same.status_code, same.json()["version"]) == (200, 2)
-    bad = await workspace.admin.patch(SETTINGS, json={"no_such": 1}, headers={"If-Match": '"2"'})
-    assert bad.status_code == 422
+    for wrong in ({"no_such": 1}, {"trash_retention_days": 3651}, {"trash_retention_days": None}):
+        bad = await workspace.admin.patch(SETTINGS, json=wrong, headers={"If-Match": '"2"'})
+        assert [error["field"] for error in bad.json()["errors"]] == list(wrong)
     async with workspace.resources.db.transaction(workspace.id) as session:
         assert (await parameters(session)).group_description_required is True
     (event,) = await events(workspace, "workspace_setting.changed")

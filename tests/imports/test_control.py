@@ -71,10 +71,11 @@ async def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
     found = await ready(workspace.admin, table(rows))
     tried = await run(workspace.admin, found["id"], dry_run=True, group={"name": "Chưa có"})
     assert (tried["state"], tried["dry_run"]) == ("succeeded", True)
-    assert tried["counts"] == {"rows": 5, "created": 1, "updated": 3, "unchanged": 1, "skipped": 0, "failed": 1}
+    assert tried["counts"] == {"rows": 5, "created": 1, "updated": 3, "unchanged": 0, "skipped": 0, "failed": 1}
     told_rows = [(row["row"], row["status"], row["unchanged"]) for row in await rows_of(workspace.admin, found["id"])]
     assert told_rows == [
-        (2, "updated", False), (3, "updated", True), (4, "created", False), (5, "updated", False), (6, "failed", False),
+        (2, "updated", False), (3, "updated", False), (4, "created", False), (5, "updated", False),
+        (6, "failed", False),
     ]  # fmt: skip
     assert await customers(workspace) == before
     assert (await workspace.admin.get(f"{API}/groups")).json()["items"] == []
@@ -82,11 +83,24 @@ async def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
         written = await session.scalar(select(func.count()).where(Event.batch_id == UUID(found["id"])))
     assert written == 0
     told = (await workspace.admin.get(f"{API}/notifications")).json()["items"][0]
-    assert told["message"].startswith("Kiểm tra thử import kết thúc: khach.csv")
-    done = await run(workspace.admin, found["id"])
+    assert told["message"].startswith("Kiểm tra thử lần nhập kết thúc: khach.csv")
+    done = await run(workspace.admin, found["id"], group={"name": "Chưa có"})
     assert (done["dry_run"], done["counts"]) == (False, tried["counts"])
     done_rows = [(row["row"], row["status"], row["unchanged"]) for row in await rows_of(workspace.admin, found["id"])]
     assert done_rows == told_rows
+
+
+async def test_a_dry_run_knows_the_group_that_the_run_will_add(workspace: Workspace) -> None:
+    rows = [[*HEADERS[:2], "Nhóm"], ["Hoa", "0912345678", "chua co"], ["Lan", "0912345679", ""],
+            ["Nam", "0987654321", "Khác"]]  # fmt: skip
+    await bring(workspace.admin, [HEADERS[:2], ["Hoa", "0912345678"], ["Lan", "0912345679"]])
+    found = await ready(workspace.admin, table(rows))
+    told = [await run(workspace.admin, found["id"], dry_run=dry, group={"name": "Chưa có"}) for dry in (True, False)]
+    assert told[0]["counts"] == told[1]["counts"]
+    assert (told[0]["counts"]["updated"], told[0]["counts"]["unchanged"], told[0]["counts"]["failed"]) == (2, 0, 1)
+    # Now that it is there, nothing differs.
+    again = await bring(workspace.admin, rows[:3], group={"name": "Chưa có"}, dry_run=True)
+    assert (again["counts"]["updated"], again["counts"]["unchanged"]) == (2, 2)
 
 
 async def test_a_dry_run_in_chunks_counts_as_the_run_does(workspace: Workspace, small_chunks: None) -> None:
@@ -150,7 +164,9 @@ async def test_cancel_keeps_what_was_written(workspace: Workspace, gate: Gate) -
     assert await customers(workspace) == {}
 
 
-async def test_a_paused_import_can_be_cancelled_at_once(workspace: Workspace, gate: Gate) -> None:
+@pytest.mark.parametrize("door", ["imports", "jobs"])
+async def test_a_paused_import_can_be_cancelled_at_once(workspace: Workspace, gate: Gate, door: str) -> None:
+    """By its own address or as a job: it ends in the same way."""
     found = await ready(workspace.admin, table(TWELVE))
     path = f"{API}/imports/{found['id']}"
     await workspace.admin.post(f"{path}/start", json={})
@@ -158,8 +174,10 @@ async def test_a_paused_import_can_be_cancelled_at_once(workspace: Workspace, ga
     await workspace.admin.post(f"{path}/pause")
     gate.open.release()
     await until(workspace.admin, found["id"], ("paused",))
-    ended = (await workspace.admin.post(f"{path}/cancel")).json()
-    assert (ended["state"], ended["counts"]["created"]) == ("cancelled", len(await customers(workspace)))
+    other = f"{API}/jobs/{(await workspace.admin.get(path)).json()['job_id']}"
+    assert (await workspace.admin.post(f"{path if door == 'imports' else other}/cancel")).status_code == 202
+    ended = await until(workspace.admin, found["id"], ("cancelled",), seconds=5)
+    assert ended["counts"]["created"] == len(await customers(workspace))
     assert ended["finished_at"] is not None
     notices = (await workspace.admin.get(f"{API}/notifications")).json()["items"]
     assert notices[0]["message"].startswith("Import đã bị hủy: khach.csv")
@@ -199,7 +217,7 @@ async def watched(workspace: Workspace, path: str) -> AsyncIterator[tuple[str, d
 
 @pytest.mark.feature("A079", "A083")
 async def test_the_end_is_told_to_who_started(workspace: Workspace) -> None:
-    sale = await workspace.person(permissions=["customers.view", "customers.import"])
+    sale = await workspace.person(permissions=["customers.view", "customers.edit", "customers.import"])
     found = await bring(sale.client, [*ROWS, ["Sai", "12", ""]])
     page = (await sale.client.get(f"{API}/notifications", params={"unread": True})).json()
     [told] = page["items"]

@@ -1,13 +1,15 @@
 """The rows of an import, one by one and as a file."""
 
+import io
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
+from app.imports.report import job
 from tests.factories.people import Workspace
 from tests.imports.steps import API, HEADERS, ROWS, bring, customers, people, ready, result, rows_of, run, table, undo
 
@@ -51,6 +53,20 @@ async def test_the_rows_come_back_with_their_reasons(workspace: Workspace) -> No
     ]
     await undo(workspace, found["id"])
     assert (await result(workspace, found["id"]))[1][4] == "Đã gỡ"
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_a_full_sheet_goes_on_in_the_next(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sheet without a header can have as many rows as a sheet has room for; the result has a header, too."""
+    monkeypatch.setattr(job, "SHEET_ROWS", 4)
+    rows = people(5)[1:]
+    found = await bring(workspace.admin, rows, mapping={"name": 1, "phone": 2}, start_row=1)
+    assert found["counts"]["created"] == 5
+    reply = await workspace.admin.get(f"{API}/imports/{found['id']}/result", timeout=60)
+    sheets = {one.title: list(one.iter_rows(values_only=True)) for one in load_workbook(io.BytesIO(reply.content))}
+    assert {name: len(cells) for name, cells in sheets.items()} == {"Kết quả": 5, "Kết quả 2": 2}
+    assert sheets["Kết quả"][0] == sheets["Kết quả 2"][0]
+    assert [cells[0] for cells in (*sheets["Kết quả"][1:], *sheets["Kết quả 2"][1:])] == [row[0] for row in rows]
 
 
 @pytest.mark.feature("A082")

@@ -252,7 +252,7 @@ async def test_owner_and_relationship(workspace: Workspace) -> None:
 
 async def test_who_cannot_see_a_customer_cannot_change_it(workspace: Workspace) -> None:
     await bring(workspace.admin, [HEADERS, ["Của quản trị", "0912345678", ""]])
-    sale = await workspace.person(permissions=["customers.view", "customers.import"])
+    sale = await workspace.person(permissions=["customers.view", "customers.edit", "customers.import"])
     found = await bring(
         sale.client, [HEADERS, ["Chiếm", "0912345678", ""], ["Mới", "0987654321", ""], ["Mới 2", "0987654321", ""]]
     )

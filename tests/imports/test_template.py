@@ -100,6 +100,22 @@ async def test_choices_drop_down(workspace: Workspace) -> None:
     assert "Hạng thẻ" in notes
 
 
+@pytest.mark.promise(19)
+async def test_no_name_becomes_a_formula(workspace: Workspace) -> None:
+    """Attributes, their choices and groups are named by people; a colleague opens the file."""
+    live = '=HYPERLINK("http://example.com","Nhấn")'
+    for body in ({"name": live, "type": "text"}, {"name": "Hạng", "type": "choice", "choices": [live, "+1"]}):
+        (await workspace.admin.post(f"{API}/attributes", json=body)).raise_for_status()
+    (await workspace.admin.post(f"{API}/groups", json={"name": live})).raise_for_status()
+    book = await template(workspace)
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert {cell.data_type for cell in cells if cell.value is not None} == {"s"}
+    assert [cell.value for cell in cells].count(live) >= 3
+    found = await ready(workspace.admin, saved(book), "mẫu.xlsx")
+    headers = {one["header"] for one in found["preview"]["sheets"][0]["columns"]}
+    assert live in {header.removesuffix(" *") for header in headers}
+
+
 @pytest.mark.feature("A076", "A083", "B025")
 async def test_filled_in_it_needs_no_mapping(workspace: Workspace) -> None:
     await with_attributes(workspace)
@@ -111,6 +127,8 @@ async def test_filled_in_it_needs_no_mapping(workspace: Workspace) -> None:
     fill(sheet, 4, Tên_khách_hàng="Trần Nam", Số_điện_thoại="0987654321")
     found = await ready(workspace.admin, saved(book), "mẫu.xlsx")
     assert found["preview"]["proposal"]["missing"] == []
+    # The notes have rows too, and nobody would take them for customers.
+    assert "several_sheets" not in [one["code"] for one in found["preview"]["warnings"]]
     assert len(found["preview"]["proposal"]["mapping"]) == len(headers_of(sheet))
     done = await run(workspace.admin, found["id"])
     assert (done["counts"]["created"], done["counts"]["failed"]) == (2, 0)
@@ -166,6 +184,9 @@ async def test_it_speaks_the_callers_language(workspace: Workspace) -> None:
     assert [cell.value for cell in sheet[1]][:2] == ["Name *", "Phone *"]
     fill(sheet, 3, Name="Hoa", Phone="0912345678", Gender="female")
     assert sheet.title == "Customers"
+    assert "customer-import-template.xlsx" in reply.headers["content-disposition"]
+    example = dict(zip(headers_of(sheet), (cell.value for cell in sheet[2]), strict=True))
+    assert (example["Gender"], example["Position"], example["Note"]) == ("Male", "Director", "Call in the morning")
     assert sheet.parent is not None
     found = await ready(workspace.admin, saved(sheet.parent), "template.xlsx")
     done = await run(workspace.admin, found["id"])

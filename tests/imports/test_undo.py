@@ -118,5 +118,10 @@ async def test_only_what_was_written_can_be_undone(workspace: Workspace) -> None
     await run(workspace.admin, found["id"])
     reply = await workspace.admin.post(f"{API}/imports/{found['id']}/start", json={})
     assert (reply.status_code, reply.json()["code"]) == (409, "import_written")
+    nothing = await bring(workspace.admin, [["Họ tên", "SĐT"], ["Sai", "1"]])
+    reply = await workspace.admin.post(f"{API}/imports/{nothing['id']}/undo")
+    assert (reply.json()["code"], reply.json()["detail"]) == (
+        "import_not_written", "Lần nhập này chưa ghi dữ liệu nào",
+    )  # fmt: skip
     await undo(workspace, found["id"])
     assert (await workspace.admin.post(f"{API}/imports/{found['id']}/undo")).status_code == 409

@@ -1,14 +1,17 @@
 """Uploading a file and seeing what is in it."""
 
 import io
+import resource
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from openpyxl import Workbook
 
 from app.core.settings import Settings
+from app.imports import files
 from app.main import create_app
 from tests.factories.people import Workspace, open_client
 from tests.imports.steps import API, HEADERS, NOBODY, ROWS, paths, people, ready, run, table, upload
@@ -213,6 +216,42 @@ async def test_one_key_is_one_import(workspace: Workspace) -> None:
     assert replies[0].json()["id"] == replies[1].json()["id"]
     assert replies[1].headers["idempotency-replayed"] == "true"
     assert len((await workspace.admin.get(f"{API}/imports")).json()["items"]) == 1
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_of_a_refused_file_no_rows_stay(workspace: Workspace) -> None:
+    reply = await upload(workspace.admin, table(people(9)) + b"x," * 200 + b"x\n")
+    assert (reply.status_code, reply.json()["code"]) == (422, "file_too_many_columns")
+    kept, blobs = UUID(reply.json()["import_id"]), workspace.resources.blobs
+    assert await blobs.exists(files.source(workspace.id, kept))
+    assert not await blobs.exists(files.chunk(workspace.id, kept, 0, 0))
+
+
+async def test_one_key_of_a_refused_file_has_one_reply(workspace: Workspace) -> None:
+    headers = {"Idempotency-Key": "tai-len-2"}
+    replies = [
+        await workspace.admin.post(
+            f"{API}/imports", files={"file": ("a.csv", "Họ tên,SĐT\n".encode())}, headers=headers
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    assert [(one.status_code, one.json()["code"]) for one in replies] == [(422, "file_empty")] * 2
+
+
+@pytest.mark.parametrize("room", [200_000, 2_000_000], ids=["stored", "received"])
+async def test_a_disk_without_room_is_told(workspace: Workspace, room: int) -> None:
+    """Small bodies are received in memory; larger ones need the disk twice. A file too large for the process to write
+    is what stands for a full disk."""
+    content = table(people(room // 15))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        reply = await upload(workspace.admin, content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (reply.status_code, reply.json()["code"]) == (507, "storage_full"), reply.text
+    assert (await workspace.admin.get(f"{API}/imports")).json()["items"] == []
+    assert (await upload(workspace.admin, content)).status_code == 201
 
 
 async def test_imports_are_listed_the_newest_first(workspace: Workspace) -> None:

@@ -14,11 +14,11 @@ from tests.jobs.machine import Machine, somebody
 ENDED, QUEUED, WORKSPACES = 20_000, 200, 20
 FILL = """
     INSERT INTO crm.job
-        (tenant_id, id, kind, queue, state, args, lane, run_at, attempt, max_attempts, claims, progress, result,
-         created_by_kind, created_by_name, version, created_at, updated_at, finished_at)
+        (tenant_id, id, kind, queue, state, args, lane, run_at, stoppable, attempt, max_attempts, claims, progress,
+         result, created_by_kind, created_by_name, version, created_at, updated_at, finished_at)
     SELECT ($1::uuid[])[1 + n % cardinality($1)], uuidv7(), 'test.work', 'bulk',
            CASE WHEN n > $2::int THEN 'queued' ELSE 'succeeded' END, '{}',
-           CASE WHEN n % 3 = 0 THEN 'l' || n % 5 END, now() - n * interval '1 second', 0, 5, 0, '{}', '{}',
+           CASE WHEN n % 3 = 0 THEN 'l' || n % 5 END, now() - n * interval '1 second', true, 0, 5, 0, '{}', '{}',
            'system', '', 1, now(), now(), CASE WHEN n <= $2 THEN now() END
     FROM generate_series(1, $2 + $3::int) n
 """

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import jobs
 from app.core.actor import Actor
-from app.core.runner import Again, Done, Failed, Handler, LeaseLost, Outcome, Retry, Run
-from tests.jobs.machine import LEASE, Gate, Machine, at_work, handled, mark, mark_step, nothing, steps
+from app.core.runner import Again, Done, Failed, Handler, LeaseLost, Outcome, Retry, Run, Stopped
+from tests.jobs.machine import LEASE, Gate, Machine, at_work, eventually, handled, mark, mark_step, nothing, steps
 
 
 async def test_a_job_dies_with_its_callers_transaction(jobbing: Machine, actor: Actor) -> None:
@@ -62,7 +62,8 @@ async def test_pause_resume_and_cancel_while_queued(jobbing: Machine, actor: Act
     await runner.sweep()
     assert (await jobbing.job(actor, job_id)).claims == 0
     await jobbing.control(actor, "resume", job_id)
-    assert await jobbing.control(actor, "cancel", job_id) == "cancelled"
+    assert await jobbing.control(actor, "cancel", job_id) == "queued"
+    assert (await jobbing.run(runner, actor, job_id)).state == "cancelled"
     for verb in ("pause", "resume", "cancel"):
         with pytest.raises(jobs.JobNotLive):
             await jobbing.control(actor, verb, job_id)
@@ -167,22 +168,133 @@ async def test_attempts_are_counted_at_the_claim_and_end_dead(jobbing: Machine, 
 
     async def dead(session: AsyncSession, run: Run) -> None:
         await mark(session, run, "dead")
-        assert not refuses
 
-    refuses = True
     job_id = await jobbing.enqueue(actor, "test.work", max_attempts=3)
     runner = jobbing.runner({"test.work": Handler(broken, dead)})
     for attempt in (1, 2, 3):
         row = await jobbing.run(runner, actor, job_id)
         assert (row.state, row.attempt) == ("queued", attempt)
-        assert row.error == {"code": "retrying", "message": "ValueError"}, "an error's text may hold a customer's data"
+        assert row.error == {"code": "retrying", "reason": "ValueError"}, "an error's text may hold a customer's data"
         await jobbing.due(job_id)
-    assert (await jobbing.run(runner, actor, job_id)).state == "queued", "its domain could not be told"
-    refuses = False
+    row = await jobbing.run(runner, actor, job_id)
+    assert (row.state, row.error) == ("dead", {"code": "attempts_used_up", "reason": "ValueError"})
+    assert await jobbing.marks(actor) == [1, 2, 3, "dead"]
+
+
+async def test_a_dead_job_dies_even_if_its_domain_cannot_be_told(jobbing: Machine, actor: Actor) -> None:
+    async def broken(_run: Run) -> Outcome:
+        raise ValueError
+
+    async def dead(session: AsyncSession, run: Run) -> None:
+        await mark(session, run, "half")
+        raise KeyError
+
+    job_id = await jobbing.enqueue(actor, "test.work", max_attempts=1)
+    runner = jobbing.runner({"test.work": Handler(broken, dead)})
+    await jobbing.run(runner, actor, job_id)
     await jobbing.due(job_id)
     row = await jobbing.run(runner, actor, job_id)
-    assert (row.state, row.error) == ("dead", {"code": "attempts_used_up", "message": ""})
-    assert await jobbing.marks(actor) == [1, 2, 3, "dead"]
+    assert (row.state, row.error) == ("dead", {"code": "attempts_used_up", "reason": "ValueError"})
+    assert await jobbing.marks(actor) == []
+
+
+@pytest.mark.parametrize("before", ["queued", "paused", "waiting in its lane", "after a retry"])
+async def test_a_cancelled_job_ends_by_its_domain_though_it_never_asks(
+    jobbing: Machine, actor: Actor, before: str
+) -> None:
+    async def work(run: Run) -> Outcome:
+        if run.args:
+            await gate.passing()
+            return Done()
+        return Retry(seconds=60)
+
+    async def cancelled(session: AsyncSession, run: Run) -> None:
+        await mark(session, run, "told")
+
+    gate = Gate()
+    runner = jobbing.runner({"test.work": Handler(work, cancelled=cancelled)})
+    if before == "waiting in its lane":
+        holder = await jobbing.enqueue(actor, "test.work", lane="l", args={"holds": True})
+        runner.wake("bulk", actor.tenant_id, holder)
+        await gate.reached.wait()
+    job_id = await jobbing.enqueue(actor, "test.work", lane="l")
+    if before == "paused":
+        await jobbing.control(actor, "pause", job_id)
+    elif before == "after a retry":
+        await jobbing.run(runner, actor, job_id)
+    assert await jobbing.control(actor, "cancel", job_id) == "queued"
+    runner.wake("bulk", actor.tenant_id, job_id)
+    row = await jobbing.until(actor, job_id, "cancelled", seconds=3)
+    assert (row.control, row.finished_at is not None) == (None, True)
+    assert await jobbing.marks(actor) == ["told"]
+    gate.opened.set()
+
+
+@pytest.mark.parametrize(("then", "ends", "told"), [("cancel", "cancelled", ["told"]), ("resume", "succeeded", [])])
+async def test_what_is_asked_while_a_job_is_being_paused_is_heard(
+    jobbing: Machine, actor: Actor, then: str, ends: str, told: list[str]
+) -> None:
+    """Between the handler's word that it pauses and the commit of that."""
+    pausing = Gate()
+
+    async def work(run: Run) -> Outcome:
+        if run.claims > 1:
+            return Done()
+        while run.control is None:
+            async with run.transaction():
+                await asyncio.sleep(0.01)
+
+        async def effect(session: AsyncSession) -> None:
+            await mark(session, run, "paused")
+            await pausing.passing()
+
+        return Stopped(effect, state="paused")
+
+    async def cancelled(session: AsyncSession, run: Run) -> None:
+        await mark(session, run, "told")
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    runner = jobbing.runner({"test.work": Handler(work, cancelled=cancelled)})
+    runner.wake("bulk", actor.tenant_id, job_id)
+    await jobbing.until(actor, job_id, "running")
+    await jobbing.control(actor, "pause", job_id)
+    await pausing.reached.wait()
+    assert await jobbing.control(actor, then, job_id) == "running"
+    pausing.opened.set()
+    await jobbing.until(actor, job_id, "queued")
+    await eventually(lambda: not runner.busy)
+    row = await jobbing.run(runner, actor, job_id)
+    assert (row.state, row.control) == (ends, None)
+    assert await jobbing.marks(actor) == told
+
+
+async def test_what_people_see_of_a_job_has_a_version(jobbing: Machine, actor: Actor) -> None:
+    """A claim, each step and the end; a beat is nobody's business."""
+    seen: list[int] = []
+
+    async def work(run: Run) -> Outcome:
+        seen.append((await jobbing.job(actor, run.id)).version)
+        await mark_step(run, "one")
+        seen.append((await jobbing.job(actor, run.id)).version)
+        async with run.transaction():
+            pass
+        seen.append((await jobbing.job(actor, run.id)).version)
+        return Done()
+
+    job_id = await jobbing.enqueue(actor, "test.work")
+    assert (await jobbing.run(jobbing.runner(handled(work)), actor, job_id)).version == 4
+    assert seen == [2, 3, 3]
+
+
+async def test_later_is_told_by_the_clock_of_the_database(jobbing: Machine, actor: Actor) -> None:
+    job_id = await jobbing.enqueue(actor, "test.work", delay=timedelta(seconds=60))
+    left = await jobbing.owner.fetchval("SELECT run_at - created_at FROM crm.job WHERE id = $1", job_id)
+    assert timedelta(seconds=55) < left < timedelta(seconds=65)
+    runner = jobbing.runner(handled(nothing))
+    runner.wake("bulk", actor.tenant_id, job_id)
+    await runner.sweep()
+    await eventually(lambda: not runner.busy)
+    assert (await jobbing.job(actor, job_id)).claims == 0
 
 
 async def test_progress_takes_the_attempts_back(jobbing: Machine, actor: Actor) -> None:
@@ -286,7 +398,7 @@ async def test_an_effect_that_fails_is_the_handlers_fault(jobbing: Machine, acto
     job_id = await jobbing.enqueue(actor, "test.work")
     runner = jobbing.runner(handled(work))
     row = await jobbing.run(runner, actor, job_id)
-    assert (row.state, row.error, row.progress) == ("queued", {"code": "retrying", "message": "ValueError"}, {})
+    assert (row.state, row.error, row.progress) == ("queued", {"code": "retrying", "reason": "ValueError"}, {})
     await jobbing.due(job_id)
     assert (await jobbing.run(runner, actor, job_id)).progress == {"next": 7}
     assert await jobbing.marks(actor) == ["effect"]
@@ -294,11 +406,11 @@ async def test_an_effect_that_fails_is_the_handlers_fault(jobbing: Machine, acto
 
 async def test_a_failure_is_final_and_says_why(jobbing: Machine, actor: Actor) -> None:
     async def work(_run: Run) -> Outcome:
-        return Failed(code="file_gone", message="Tệp đã hết hạn")
+        return Failed(code="files_deleted")
 
     job_id = await jobbing.enqueue(actor, "test.work")
     row = await jobbing.run(jobbing.runner(handled(work)), actor, job_id)
-    assert (row.state, row.error) == ("failed", {"code": "file_gone", "message": "Tệp đã hết hạn"})
+    assert (row.state, row.error) == ("failed", {"code": "files_deleted"})
     assert row.finished_at
 
 

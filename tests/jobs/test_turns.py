@@ -92,6 +92,32 @@ async def test_a_blocked_lane_holds_up_nobody_else(jobbing: Machine) -> None:
     await sweeping
 
 
+async def test_a_new_worker_passes_by_whom_lanes_hold_back(jobbing: Machine) -> None:
+    """It has served nobody yet, so that those whose due work is oldest come first, though none of it can start."""
+    held, other = Gate(), somebody()
+
+    async def work(run: Run) -> Outcome:
+        if run.args:
+            await held.passing()
+        return Done()
+
+    first = jobbing.runner(handled(work))
+    blocked = [somebody() for _ in range(CAPACITY["bulk"])]
+    for one in blocked:
+        job_id = await jobbing.enqueue(one, "test.work", lane="l", args={"wait": True})
+        first.wake("bulk", one.tenant_id, job_id)
+        await jobbing.until(one, job_id, "running")
+        await jobbing.enqueue(one, "test.work", lane="l")
+    wanted = await jobbing.enqueue(other, "test.work")
+    second = jobbing.runner(handled(work))
+    await second.sweep()
+    assert (await jobbing.until(other, wanted, "succeeded", seconds=3)).claims == 1
+    rung = await jobbing.enqueue(other, "test.work")
+    second.wake("bulk", other.tenant_id, rung)
+    await jobbing.until(other, rung, "succeeded", seconds=3)
+    held.opened.set()
+
+
 async def test_workspaces_take_turns(jobbing: Machine) -> None:
     """Two workspaces fill both places of the queue with older work, and more of it; a third one is not starved."""
     served: list[str] = []

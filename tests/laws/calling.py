@@ -6,7 +6,17 @@ from uuid import uuid4
 import httpx
 
 from tests.laws.contract import Operation, Spot
-from tests.laws.registry import BEFORE, BODIES, BODY_IDS, INSTEAD, KEY_REQUIRED, MAKERS, QUERIES, VERSIONS
+from tests.laws.registry import (
+    ACTION_PARAMS,
+    BEFORE,
+    BODIES,
+    BODY_IDS,
+    EXPECTING,
+    INSTEAD,
+    MAKERS,
+    QUERIES,
+    VERSIONS,
+)
 from tests.laws.scene import API, Call, Maker, Scene
 
 
@@ -41,10 +51,12 @@ async def prepare(operation: Operation, scene: Scene, without: Spot | None = Non
         call.headers.pop("If-Match", None)
     if operation.body is not None:
         call.body = BODIES[operation.id](scene) if operation.id in BODIES else operation.example
+        asked = without.name if without is not None else ""
         for (owner, place), make in BODY_IDS.items():
-            asked = without.name if without is not None else ""
-            if owner == operation.id and place not in INSTEAD and INSTEAD.get(asked) != place:
+            if owner == operation.id and place not in INSTEAD and place not in (asked, INSTEAD.get(asked)):
                 put(call.body, place, (await make(scene)).id)
+        if without is not None:
+            _lead_to(operation, without, call.body)
     if operation.id in BEFORE and without is None and not light:
         await BEFORE[operation.id](scene, call)
     return call
@@ -59,15 +71,23 @@ async def send(operation: Operation, client: httpx.AsyncClient, call: Call, **he
     elif call.body is not None:
         content = {"json": call.body}
     url = operation.path.format(**call.path)
-    if operation.id in KEY_REQUIRED:
+    if operation.needs_key:
         headers = {"Idempotency-Key": uuid4().hex, **headers}
     return await client.request(
         operation.method.upper(), url, params=call.query or None, headers={**call.headers, **headers}, **content
     )
 
 
-def put(body: Any, place: str, value: str) -> None:
-    """Puts an id into a body: `owner`, `group.id`, `ids[]`."""
+def _lead_to(operation: Operation, spot: Spot, body: Any) -> None:
+    """Makes a body such that the operation comes to read what stands at the spot."""
+    if spot.where == "body" and spot.of:
+        body |= {"action": spot.of, "params": dict(ACTION_PARAMS.get(spot.of, {}))}
+    if spot.where == "tree" and operation.id in EXPECTING:
+        body["expected_count"] = 0
+
+
+def put(body: Any, place: str, value: Any) -> None:
+    """Puts an id or a tree into a body: `owner`, `group.id`, `ids[]`, `selection.filter`."""
     *parents, last = place.split(".")
     for parent in parents:
         body = body.setdefault(parent, {})

@@ -15,13 +15,15 @@ MENTIONS_ID = re.compile(r"\bids?\b")
 
 @dataclass(frozen=True)
 class Spot:
-    """A place in a request where an id may stand: a path or query parameter, or a member of the body."""
+    """A place in a request where an id may stand: a path or query parameter, or a member of the body. `of` is the field
+    that the id is a value of, in the filter tree that stands there; or the bulk action that reads the member."""
 
-    where: Literal["path", "query", "body"]
+    where: Literal["path", "query", "body", "tree"]
     name: str
+    of: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}.{self.name}"
+        return f"{self.where}.{self.name}{f' of {self.of}' if self.of else ''}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Operation:
     def takes_key(self) -> bool:
         """Whether the operation takes an Idempotency-Key."""
         return "idempotency-key" in self.names("header")
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it takes no call without one."""
+        return any(p["name"] == "Idempotency-Key" and p["required"] for p in self.parameters)
 
     @property
     def needs_version(self) -> bool:
@@ -96,7 +103,16 @@ class Operation:
             ):
                 yield Spot("query", parameter["name"])
         if self.body is not None and self.body[0] == "application/json":
-            yield from (Spot("body", name) for name in _ids_in(self.body[1], "", 0))
+            for name, member in _members(self.body[1], "", 0):
+                if name == "cursor" or _may_hold_id(name.rpartition(".")[2], member):
+                    yield Spot("body", name + ("[]" if _is_list(member) else ""))
+
+    def trees(self) -> list[str]:
+        """The members of the body that hold a filter tree, which is any JSON."""
+        if self.body is None or self.body[0] != "application/json":
+            return []
+        members = _members(self.body[1], "", 0)
+        return [name for name, member in members if name.endswith("filter") and not {"type", "anyOf"} & set(member)]
 
     def __str__(self) -> str:
         return f"{self.method.upper()} {self.path}"
@@ -131,19 +147,16 @@ def resolve(node: dict[str, Any]) -> dict[str, Any]:
     return {**resolve(found), **{key: value for key, value in node.items() if key != "$ref"}}
 
 
-def _ids_in(schema: dict[str, Any], prefix: str, depth: int) -> Iterator[str]:
-    """Members that may hold ids: `owner`, `group.id`, `customers[]`."""
+def _members(schema: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every member of a body and of the objects in it, with its schema: `owner`, `group.id`."""
     if depth > 6:
         return
     for part in (*schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("allOf", [])):
-        yield from _ids_in(resolve(part), prefix, depth + 1)
+        yield from _members(resolve(part), prefix, depth + 1)
     for name, given in schema.get("properties", {}).items():
         member = resolve(given)
-        path = f"{prefix}{name}"
-        if _may_hold_id(name, member):
-            yield path + ("[]" if _is_list(member) else "")
-        else:
-            yield from _ids_in(member, f"{path}.", depth + 1)
+        yield f"{prefix}{name}", member
+        yield from _members(member, f"{prefix}{name}.", depth + 1)
 
 
 def _may_hold_id(name: str, schema: dict[str, Any]) -> bool:

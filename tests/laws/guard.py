@@ -47,16 +47,21 @@ class Guard:
     def suspended(self) -> Iterator[None]:
         """While a law takes a wall down on purpose."""
         self._suspended += 1
-        yield
-        self._suspended -= 1
+        try:
+            yield
+        finally:
+            self._suspended -= 1
 
     @contextmanager
     def recording(self) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
         """The statements that the bare driver is given meanwhile, with their arguments."""
         record: list[tuple[str, tuple[Any, ...]]] = []
         self._records.append(record)
-        yield record
-        self._records.remove(record)
+        try:
+            yield record
+        finally:
+            # By identity: two lists that heard the same are equal.
+            self._records = [one for one in self._records if one is not record]
 
     def record(self, statement: str, args: tuple[Any, ...]) -> None:
         """One statement for those who listen."""

@@ -6,6 +6,7 @@ A new body needs a line in BODIES only if the contract's example cannot be sent 
 
 from tests.factories.people import PASSWORD
 from tests.laws.making.customers import (
+    address_body,
     attribute,
     attribute_body,
     contact_body,
@@ -13,29 +14,33 @@ from tests.laws.making.customers import (
     contract_body,
     customer,
     customer_body,
+    email_body,
     field_of_customers,
     filter_body,
     group,
     group_body,
     in_the_group,
     lead,
+    link_body,
     listed,
     of_a_company,
     of_its_customer,
+    phone_body,
     saved_filter,
-    staffed,
     tabs_body,
     transaction,
     trashed,
     view_body,
+    with_two,
 )
-from tests.laws.making.duplicates import after_a_scan, as_they_are, cluster, keys_body, merge, with_another
+from tests.laws.making.duplicates import after_a_scan, as_they_are, cluster, dismissal, keys_body, merge, with_another
 from tests.laws.making.people import api_key, key_body, notification, other_settings, role, user, user_body
 from tests.laws.making.work import (
     bulk_job,
     by_its_link,
     customers_file,
     dry_run,
+    ended_job,
     export,
     finished_import,
     job,
@@ -52,16 +57,16 @@ MAKERS: dict[str, Maker] = {
     f"{API}/api-keys/{{key_id}}": api_key,
     f"{API}/customers/{{customer_id}}": customer,
     f"{API}/customers/{{customer_id}}/contacts/{{contact_id}}": of_a_company("contacts", contact_body),
-    f"{API}/customers/{{customer_id}}/phones/{{point_id}}": of_a_company("phones", lambda s: {"value": s.phone()}),
-    f"{API}/customers/{{customer_id}}/emails/{{point_id}}": of_a_company(
-        "emails", lambda s: {"value": f"{s.canary}{s.number()}@example.com"}
-    ),
-    f"{API}/customers/{{customer_id}}/addresses/{{point_id}}": of_a_company("addresses", lambda s: {"value": s.text()}),
-    f"{API}/customers/{{customer_id}}/links/{{point_id}}": of_a_company(
-        "links", lambda s: {"value": f"https://example.com/{s.canary}/{s.number()}"}
-    ),
+    f"{API}/customers/{{customer_id}}/phones/{{point_id}}": of_a_company("phones", phone_body),
+    f"{API}/customers/{{customer_id}}/emails/{{point_id}}": of_a_company("emails", email_body),
+    f"{API}/customers/{{customer_id}}/addresses/{{point_id}}": of_a_company("addresses", address_body),
+    f"{API}/customers/{{customer_id}}/links/{{point_id}}": of_a_company("links", link_body),
     "convert_customer": lead,
-    "list_contacts": staffed,
+    "list_contacts": with_two("contacts", contact_body),
+    "list_customer_phones": with_two("phones", phone_body),
+    "list_customer_email_addresses": with_two("emails", email_body),
+    "list_customer_postal_addresses": with_two("addresses", address_body),
+    "list_customer_links": with_two("links", link_body),
     f"{API}/groups/{{group_id}}": group,
     f"{API}/sources/{{value_id}}": listed("/sources"),
     f"{API}/customer-types/{{value_id}}": listed("/customer-types"),
@@ -83,7 +88,7 @@ MAKERS: dict[str, Maker] = {
     "get_import_result": dry_run,
     f"{API}/jobs/{{job_id}}": job(),
     "resume_job": job("pause"),
-    "watch_job": job("cancel"),
+    "watch_job": ended_job,
     f"{API}/notifications/{{notification_id}}": notification,
     # The trash has no address of its own for one of its customers; the law of cursors asks for what a list holds.
     f"{API}/customers/trash/{{customer_id}}": trashed,
@@ -94,6 +99,7 @@ MAKERS: dict[str, Maker] = {
     f"{API}/exports/{{export_id}}": export,
     f"{API}/merges/{{merge_id}}": merge,
     f"{API}/duplicates/{{cluster}}": cluster,
+    f"{API}/duplicates/dismissals/{{dismissal_id}}": dismissal,
 }
 
 # Path parameters that name the same thing in every workspace, so that none is foreign.
@@ -103,9 +109,6 @@ SHARED = {f"{API}/fields/{{key}}": "built-in fields have one key everywhere"}
 QUERIES: dict[str, dict[str, str]] = {
     "purge_customer": {"confirm": "Khách hàng bị xóa sẽ không thể khôi phục lại"},
 }
-
-# POSTs that must carry an Idempotency-Key.
-KEY_REQUIRED = {"bulk_customers"}
 
 # What an id in a body or a query names, by operation and place.
 BODY_IDS: dict[tuple[str, str], Maker] = {
@@ -122,11 +125,9 @@ BODY_IDS: dict[tuple[str, str], Maker] = {
     ("bulk_customers", "selection.ids[]"): customer,
     ("bulk_customers", "selection.exclude[]"): customer,
     ("bulk_customers", "params.owner"): user,
-    ("bulk_customers", "params.groups[]"): group,
     ("preview_bulk_customers", "selection.ids[]"): customer,
     ("preview_bulk_customers", "selection.exclude[]"): customer,
     ("preview_bulk_customers", "params.owner"): user,
-    ("preview_bulk_customers", "params.groups[]"): group,
     ("create_export", "selection.ids[]"): customer,
     ("create_export", "selection.exclude[]"): customer,
     ("create_filter", "users[]"): user,
@@ -149,19 +150,49 @@ BODY_IDS: dict[tuple[str, str], Maker] = {
 }
 
 # Places of a body that are filled instead of another one, never with it.
-INSTEAD = {"referrer_user": "referrer"}
+INSTEAD = {"referrer_user": "referrer", "filter": "ids[]", "selection.filter": "selection.ids[]"}
+
+# Fields by which a filter tree finds customers, whose values are ids.
+TREE_IDS: dict[str, Maker] = {
+    "id": customer,
+    "owner": user,
+    "referrer": customer,
+    "referrer_user": user,
+    "groups": group,
+    "tags": listed("/tags"),
+    "tier": listed("/tiers"),
+    "source": listed("/sources"),
+    "customer_type": listed("/customer-types"),
+    "relationship": listed("/relationships"),
+}
+
+# Where the bulk actions read ids, and what these name. `tag` takes names only, and adds those that are not there.
+BULK = ("bulk_customers", "preview_bulk_customers")
+ACTION_IDS: dict[str, tuple[str, Maker]] = {
+    "owner": ("params.owner", user),
+    "set_field": ("params.value", user),
+    "groups_add": ("params.groups[]", group),
+    "groups_move": ("params.groups[]", group),
+    "groups_remove": ("params.groups[]", group),
+    "untag": ("params.tags[]", listed("/tags")),
+    "tier": ("params.value", listed("/tiers")),
+    "source": ("params.value", listed("/sources")),
+    "customer_type": ("params.value", listed("/customer-types")),
+    "relationship": ("params.value", listed("/relationships")),
+}
+ACTION_PARAMS = {"set_field": {"field": "owner"}}
+# What takes a filter only from who says how many it finds.
+EXPECTING = ("bulk_customers",)
 
 QUERY_IDS: dict[tuple[str, str], Maker] = {
     # Filters are not parameters of their own in the contract: any field may be one.
-    ("list_customers", "id"): customer,
     ("list_transactions", "customer_id"): customer,
     ("list_transactions", "type_id"): listed("/transaction-types"),
     ("list_contracts", "customer_id"): customer,
     ("list_merges", "customer_id"): customer,
     ("list_merges", "batch_id"): job(),
-    ("list_customers", "owner"): user,
-    ("list_customers", "referrer"): customer,
-    ("list_customers", "groups"): group,
+    ("list_dismissals", "customer_id"): customer,
+    **{("list_customers", field): make for field, make in TREE_IDS.items()},
 }
 
 # Bodies by operation, for those whose example in the contract cannot be sent twice or names what is not there.
@@ -222,9 +253,8 @@ BODIES: dict[str, Body] = {
     "update_attribute": lambda scene: {"name": scene.text()},
     "create_import": customers_file,
     "start_import": lambda _: {"dry_run": True},
-    # Between them, they read every id that a bulk change can hold.
     "bulk_customers": lambda _: {"action": "owner", "selection": {}, "params": {}},
-    "preview_bulk_customers": lambda _: {"action": "groups_add", "selection": {}, "params": {}},
+    "preview_bulk_customers": lambda _: {"action": "owner", "selection": {}, "params": {}},
     "create_export": lambda _: {"selection": {}, "columns": ["name", "phone"]},
     "set_duplicate_keys": keys_body,
     "dismiss_duplicates": lambda _: {},

@@ -35,6 +35,9 @@ class Scene:
         self.personal = {self.canary, PASSWORD}
         self.others = {str(workspace.id), workspace.id.hex, workspace.slug}
         self.know(person)
+        # The customers of contacts and their values, and the tokens that lead to exports' files.
+        self.parents: dict[str, str] = {}
+        self.links: dict[str, str] = {}
 
     @property
     def secrets(self) -> set[str]:
@@ -76,7 +79,7 @@ class Scene:
 
     async def make(self, path: str, body: dict[str, Any], **more: Any) -> Made:
         """Adds an object over HTTP."""
-        reply = await self.client.post(f"{API}{path}", json=body, **more)
+        reply = await self.client.post(f"{API}{path}", json=body, headers={"Idempotency-Key": uuid4().hex}, **more)
         assert reply.status_code in (201, 202), f"{path}: {reply.text}"
         made = reply.json()
         self.others.add(made["id"])

@@ -24,6 +24,9 @@ BOUND = re.compile(
     rf"|INSERT\s+INTO\s+{SCHEMA}\.\S+(\s+AS\s+\w+)?\s*\([^)]*\btenant_id\b[^)]*\)\s*(VALUES\s*\(\s*\$|SELECT\s+\$)",
     re.I,
 )
+# What opens a query of its own, and what stands between two of them.
+QUERY = re.compile(r"\((?=\s*\(*\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b)", re.I)
+SIDES = re.compile(r"\b(?:UNION|INTERSECT|EXCEPT)\b", re.I)
 EVERYWHERE = (
     (re.compile(r"\bset_config\s*\(", re.I), "set_config() reaches no Citus worker: crm.use_tenant()"),
     (re.compile(r"\bMERGE\s+INTO\b", re.I), "Citus refuses MERGE: INSERT … ON CONFLICT"),
@@ -73,15 +76,38 @@ def references(bare: str) -> Iterator[tuple[str, str]]:
 
 def _tenant(bare: str) -> Iterator[str]:
     """Every table's rows are those of the tenant that the statement says, and one says it by a parameter."""
-    named = [(table, alias) for table, alias in references(bare) if table in TABLES]
-    for table, alias in named:
-        inserted = re.search(rf"INSERT\s+INTO\s+{SCHEMA}\.\"?{table}\"?(\s+AS\s+\w+)?\s*\(([^)]*)\)", bare, re.I)
-        if inserted and "tenant_id" in inserted[2]:
-            continue
-        if not any(re.search(form, bare, re.I) for form in _predicates(table, alias)):
-            yield f"{SCHEMA}.{table} {alias} without tenant_id"
-    if named and not BOUND.search(bare):
+    scopes = [(scope, [one for one in references(scope) if one[0] in TABLES]) for scope in _scopes(bare)]
+    for scope, named in scopes:
+        for table, alias in named:
+            inserted = re.search(rf"INSERT\s+INTO\s+{SCHEMA}\.\"?{table}\"?(\s+AS\s+\w+)?\s*\(([^)]*)\)", scope, re.I)
+            if inserted and "tenant_id" in inserted[2]:
+                continue
+            if not any(re.search(form, scope, re.I) for form in _predicates(table, alias)):
+                yield f"{SCHEMA}.{table} {alias} without tenant_id"
+    if any(named for _, named in scopes) and not BOUND.search(bare):
         yield "no tenant_id = $n: on Citus it would ask every shard"
+
+
+def _scopes(bare: str) -> Iterator[str]:
+    """The statement and each query within it, without the queries within those: one in parentheses, or one side of a
+    UNION. What one of them asks of an alias says nothing of the same alias in another."""
+    inner = 0
+    while opening := QUERY.search(bare, inner):
+        end = _closing(bare, opening.end())
+        yield from _scopes(bare[opening.end() : end])
+        bare = f"{bare[: opening.end()]}{bare[end:]}"
+        inner = opening.end()
+    yield from SIDES.split(bare)
+
+
+def _closing(bare: str, begin: int) -> int:
+    """Where the parenthesis ends that was opened just before."""
+    depth = 1
+    for place in range(begin, len(bare)):
+        depth += {"(": 1, ")": -1}.get(bare[place], 0)
+        if depth == 0:
+            return place
+    return len(bare)
 
 
 def _predicates(table: str, alias: str) -> tuple[str, ...]:

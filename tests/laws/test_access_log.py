@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
@@ -32,6 +33,8 @@ async def test_a_request_is_known_by_its_whole_route(
     url = operation.path.format(**dict.fromkeys(operation.names("path"), unknown))
     reply = await client.request(operation.method.upper(), url)
     (line,) = lines(written := log())
+    assert line["level"] == "info"
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(str(line["timestamp"]))).total_seconds()) < 5
     assert (line["method"], line["route"]) == (operation.method.upper(), operation.path)
     assert (line["status"], line["request_id"]) == (reply.status_code, reply.headers["x-request-id"])
     assert unknown not in written

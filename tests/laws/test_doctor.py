@@ -19,9 +19,9 @@ from tests.laws.scratch import scratch_database
 # Two jobs of one lane, in a state and under a lease; an import that waits for the last of them.
 JOB = """
     INSERT INTO crm.job
-        (tenant_id, id, kind, queue, state, args, lane, run_at, attempt, max_attempts, claims, lease_until, lease_token,
-         progress, result, created_by_kind, created_by_name, version, created_at, updated_at)
-    SELECT '{tenant}', uuidv7(), 'x', 'bulk', %s, '{{}}', 'lane', now(), 0, 5, 1, %s, %s,
+        (tenant_id, id, kind, queue, state, stoppable, args, lane, run_at, attempt, max_attempts, claims, lease_until,
+         lease_token, progress, result, created_by_kind, created_by_name, version, created_at, updated_at)
+    SELECT '{tenant}', uuidv7(), 'x', 'bulk', %s, true, '{{}}', 'lane', now(), 0, 5, 1, %s, %s,
            '{{}}', '{{}}', 'system', '', 1, now(), now() FROM generate_series(1, 2)
 """
 IMPORT = """
@@ -44,7 +44,10 @@ BREAKS: dict[str, str] = {
     "customer_search.without_customer": """
         INSERT INTO crm.customer_search (tenant_id, id, words) VALUES ('{tenant}', uuidv7(), '')""",
     "customer.groups_disagree": "UPDATE crm.customer SET group_nos = '{{99}}' WHERE id = '{customer}'",
-    "customer.choice_unknown": "UPDATE crm.customer SET source_id = uuidv7() WHERE id = '{customer}'",
+    "customer.tags_disagree": "UPDATE crm.customer SET tag_nos = '{{99}}' WHERE id = '{customer}'",
+    "customer.score_disagrees": "UPDATE crm.customer SET score = 10, stars = 1 WHERE id = '{customer}'",
+    "customer.choice_unknown": "UPDATE crm.customer SET tier_id = (SELECT id FROM crm.classification"
+    " WHERE tenant_id = '{tenant}' AND kind = 'source' LIMIT 1) WHERE id = '{customer}'",
     "customer.slot_disagrees": """
         UPDATE crm.attribute SET slot = 't1', key = 'x' WHERE tenant_id = '{tenant}';
         UPDATE crm.customer SET t1 = 'a', attributes = '{{"x": "b"}}' WHERE id = '{customer}'""",
@@ -59,6 +62,16 @@ BREAKS: dict[str, str] = {
         UPDATE crm.customer SET attributes = '{{"x": "b"}}' WHERE id = '{customer}'""",
     "customer.merged_nowhere": """
         UPDATE crm.customer SET deleted_at = now(), deleted_reason = 'merge' WHERE id = '{customer}'""",
+    "customer.merged_and_alive": "UPDATE crm.customer SET merged_into = uuidv7() WHERE id = '{customer}'",
+    "merge.source_alive": """
+        INSERT INTO crm.customer_merge (tenant_id, id, master_id, source_ids, sources, before, written, moved,
+                                        created_by, created_by_name, version, created_at, updated_at)
+        SELECT tenant_id, uuidv7(), id, ARRAY['{customer}'::uuid], 'archive', '{{}}', '{{}}', '{{}}', id, 'x', 1,
+               now(), now() FROM crm.customer WHERE tenant_id = '{tenant}' AND id <> '{customer}' LIMIT 1""",
+    "contact_point.phone_twice": """
+        INSERT INTO crm.contact_point (tenant_id, id, customer_id, kind, value, tail, created_at)
+        SELECT s.tenant_id, uuidv7(), '{customer}', 'phone', 'x', s.phone_tail, now() FROM crm.customer_search s
+        WHERE s.tenant_id = '{tenant}' AND s.id <> '{customer}'""",
     "contact.apart_from_its_points": """
         INSERT INTO crm.contact (tenant_id, id, customer_id, name, is_primary, version, created_at, updated_at)
         VALUES ('{tenant}', '{tenant}', '{customer}', 'x', false, 1, now(), now());
@@ -80,6 +93,20 @@ BREAKS: dict[str, str] = {
     "import.left_alone": JOB % ("'dead'", "NULL", "NULL") + ";" + IMPORT % ("'queued'", "{{}}"),
     "import.staging_left": """
         INSERT INTO crm.import_staging (tenant_id, import_id, n, action) VALUES ('{tenant}', uuidv7(), 2, 'write')""",
+    "bulk.counts_disagree": JOB % ("'succeeded'", "NULL", "NULL")
+    + """;
+        UPDATE crm.job SET result = '{{"changed": 2, "unchanged": 0, "skipped": 0}}';
+        INSERT INTO crm.bulk_change (tenant_id, id, action, params, parts)
+        SELECT tenant_id, id, 'owner', '{{}}', 1 FROM crm.job""",
+    "chosen_part.left": JOB % ("'failed'", "NULL", "NULL")
+    + """;
+        INSERT INTO crm.chosen_part (tenant_id, batch_id, n, ids) SELECT tenant_id, id, 0, '{{}}' FROM crm.job""",
+    "export.past_expiry": """
+        INSERT INTO crm.export (tenant_id, id, format, columns, masked, selection, language, total, parts, job_id,
+                                ready_at, expires_at, created_by, created_by_kind, created_by_name, version, created_at,
+                                updated_at)
+        SELECT '{tenant}', uuidv7(), 'csv', '{{}}', false, '{{}}', 'vi', 1, 1, uuidv7(), now(),
+               now() - interval '3 days', uuidv7(), 'user', 'x', 1, now(), now()""",
     "job.past_lease": JOB % ("'running'", "now() - interval '1 hour'", "uuidv7()"),
     "job.state_impossible": JOB % ("'queued'", "now()", "uuidv7()"),
     "job.two_of_one_lane": JOB % ("'running'", "now() + interval '1 hour'", "uuidv7()"),
@@ -113,6 +140,19 @@ async def test_every_check_finds_its_fault(patient: tuple[Settings, UUID, str], 
     assert finding is not None, f"{check.name} does not see it"
     assert finding.count >= 1
     assert check.wrong in str(finding)
+
+
+async def test_a_value_that_a_key_does_not_know_is_found(patient: tuple[Settings, UUID, str]) -> None:
+    settings, tenant_id, _ = patient
+    key = '[{"no": 3, "fields": ["name", "email"], "imports": true, "ready": true}]'
+    fault = f"""
+        INSERT INTO crm.duplicate_setting (tenant_id, id, keys, last_no, version, created_at, updated_at)
+        VALUES ('{tenant_id}', '{tenant_id}', '{key}', 3, 1, now(), now())"""
+    async with broken(settings, fault) as connection:
+        (check,) = await doctor._keys(connection)
+        finding = await doctor._look(connection, check)
+    assert finding is not None
+    assert finding.count == 2
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,10 @@ async def crowd(settings: Settings, app: FastAPI) -> AsyncIterator[Workspace]:
         ({"q": "0017"}, "customer_search_phone_ix"),
         ({"groups": "Khách VIP"}, "customer_group_ix"),
         ({}, "customer_created_ix"),
+        ({"sort": "name"}, "customer_name_ix"),
+        ({"sort": "-name"}, "customer_name_ix"),
     ],
-    ids=["words", "phone", "group", "newest"],
+    ids=["words", "phone", "group", "newest", "name", "name_down"],
 )
 async def test_lists_use_their_index(crowd: Workspace, params: dict[str, str], index: str) -> None:
     found = await plans(crowd, params)

@@ -1,6 +1,9 @@
 """The report of features tells what is proven and what is not."""
 
+import ast
+
 from tests.features import Feature, read_features, report, state_of
+from tests.laws.source import modules
 
 ROWS = [Feature("A001", "customers", "Một"), Feature("A002", "customers", "Hai"), Feature("A003", "calls", "Ba")]
 
@@ -10,6 +13,19 @@ def test_every_row_of_the_scope_is_read() -> None:
     assert len(rows) == 276
     assert len({row.id for row in rows}) == 276
     assert all(row.name and row.domain for row in rows)
+
+
+def test_every_mark_names_a_row() -> None:
+    """A mark with a slip in it would prove nothing, and nobody would see it."""
+    rows, found = {row.id for row in read_features()}, set()
+    for path, tree in modules("tests"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.feature"):
+                said = {ast.literal_eval(one) for one in node.args}
+                assert said, f"{path}:{node.lineno}: a mark without a row"
+                assert said <= rows, f"{path}:{node.lineno}: {sorted(said - rows)}"
+                found |= said
+    assert len(found) > 50
 
 
 def test_states() -> None:

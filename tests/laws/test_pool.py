@@ -1,4 +1,5 @@
-"""Promise 8: nothing of one tenant's reaches another through a connection that both have used."""
+"""Promise 8: nothing of one tenant's reaches another through a connection that both have used; and nobody who has a
+connection waits for another one."""
 
 import asyncio
 import random
@@ -13,6 +14,7 @@ from sqlalchemy import event, text
 
 from app.core.db import Database
 from app.core.settings import Settings
+from app.customers import registry
 from app.main import create_app
 from tests.factories.people import Workspace, make_workspace
 
@@ -61,6 +63,24 @@ async def test_no_tenant_survives_in_a_connection(narrow: FastAPI, tenants: list
     assert len(handed_out) >= REQUESTS // 4
     handed_out += await left_in_readers(db)
     assert set(handed_out) == {"|crm_app"}
+
+
+async def test_a_full_house_that_knows_no_registry_yet_is_served(settings: Settings) -> None:
+    """As after a start: every place is held by somebody who needs what must first be built, in one more transaction."""
+    app = create_app(settings.model_copy(update={"pool_size": 3, "pool_wait": 3}))
+    built = list[object]()
+    async with app.router.lifespan_context(app):
+        workspace = await make_workspace(settings, app)
+        await names(workspace, {"sort": "name"})
+        registry._registries._kept.clear()
+        engine = app.state.resources.db.engine.sync_engine
+        event.listen(engine, "checkout", lambda connection, *_: built.append(connection))
+        paths = ["/api/v1/customers?sort=name", "/api/v1/customers?province=01", "/api/v1/customers?sort=-code"] * 2
+        async with asyncio.timeout(2):
+            replies = await asyncio.gather(*(workspace.admin.get(path) for path in paths))
+        assert [reply.status_code for reply in replies] == [200] * 6, [reply.text for reply in replies]
+        await workspace.aclose()
+    assert len(built) == 1, "one builds for all"
 
 
 async def left_in_readers(db: Database) -> list[str]:

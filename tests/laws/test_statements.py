@@ -23,6 +23,9 @@ RIGHT = [
     "SELECT id FROM crm.customer -- ; not a second statement\nWHERE tenant_id = $1",
     """WITH old AS (SELECT id FROM crm.customer WHERE tenant_id = $1) UPDATE crm.job SET control = $2
        WHERE tenant_id = $1 AND id IN (SELECT id FROM old)""",
+    """SELECT c.id FROM crm.customer c WHERE c.tenant_id = $1 UNION ALL (SELECT c.id FROM crm.customer c
+       WHERE c.tenant_id = $1 AND (c.name = $2 OR EXISTS (SELECT FROM crm.contact t WHERE t.tenant_id = c.tenant_id)))
+    """,
 ]
 
 WRONG = [
@@ -30,6 +33,23 @@ WRONG = [
     ("SELECT id FROM crm.customer WHERE tenant_id = current_setting('app.tenant_id')::uuid", "every shard"),
     ("SELECT c.id FROM crm.customer c JOIN crm.role o ON o.id = c.id WHERE c.tenant_id = $1", "role o without"),
     ("SELECT id FROM crm.customer c, crm.app_user u WHERE c.tenant_id = $1", "app_user u without"),
+    (
+        "SELECT id FROM crm.customer WHERE id = $2 AND EXISTS (SELECT FROM crm.role WHERE tenant_id = $1)",
+        "customer  without",
+    ),
+    (
+        "SELECT id FROM crm.customer WHERE tenant_id = $1 AND EXISTS (SELECT FROM crm.role WHERE id = $2)",
+        "role  without",
+    ),
+    (
+        "SELECT c.id FROM crm.customer c WHERE c.tenant_id = $1 UNION SELECT c.id FROM crm.customer c WHERE c.id = $2",
+        "customer c without",
+    ),
+    (
+        """WITH c AS (SELECT c.id FROM crm.customer c WHERE (c.id = $2 OR ((SELECT 1) = 1)))
+           UPDATE crm.customer c SET name = '' WHERE c.tenant_id = $1""",
+        "customer c without",
+    ),
     ("UPDATE crm.job SET state = 'queued' WHERE id = $1", "without tenant_id"),
     ("DELETE FROM crm.job", "without tenant_id"),
     ("INSERT INTO crm.event (id, at) VALUES ($1, $2)", "without tenant_id"),

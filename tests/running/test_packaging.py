@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from app import embedded
 from app.core import health
+from app.core.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -57,6 +58,15 @@ def test_every_command_is_one_of_chots() -> None:
     offered = set(re.findall(r"^\W*(\w+)\s", shown, re.MULTILINE))
     assert wanted <= offered
     assert wanted == {"serve", "worker", "migrate"}
+
+
+def test_the_proxy_in_front_is_believed() -> None:
+    """Else every caller has the address of the containers' gateway, and failed sign-ins of one lock out all."""
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert COMPOSE["services"]["api"]["environment"]["CHOT_TRUSTED_PROXIES"] == network["subnet"]
+    default = re.fullmatch(r"\$\{CHOT_SUBNET:-(.+)\}", network["subnet"])
+    assert default
+    assert load_settings(trusted_proxies=default[1]).trusted_proxies == [default[1]]
 
 
 def test_no_secret_has_a_default() -> None:

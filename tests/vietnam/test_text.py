@@ -1,6 +1,7 @@
 """Text: storage form, search key, words."""
 
 import sys
+import time
 import unicodedata
 
 import pytest
@@ -123,6 +124,17 @@ def test_clean_is_idempotent_composed_and_storable(typed: str) -> None:
     assert stored.encode().decode() == stored
     assert "\x00" not in stored
     assert clean_multiline(stored) == stored
+
+
+def test_escapes_within_escapes_take_no_longer_than_others() -> None:
+    """Each level of nesting once took a pass of its own: a megabyte stopped the event loop for minutes."""
+    nested = "_x" * 20_000 + "0000_" * 20_000
+    started = time.perf_counter()
+    stored = clean(nested)
+    assert time.perf_counter() - started < 0.2
+    assert clean(stored) == stored
+    assert "_x" not in stored
+    assert clean("_x" * 8 + "0000_" * 8) == ""
 
 
 def test_clean_multiline_keeps_lines() -> None:

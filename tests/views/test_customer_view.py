@@ -62,6 +62,20 @@ async def test_the_columns(workspace: Workspace) -> None:
     assert forbidden.status_code == 403
 
 
+async def test_a_sort_that_is_no_more_falls_to_the_next(workspace: Workspace) -> None:
+    """Whoever opens the list with what the view says gets a page."""
+    body = {"name": "Hạng", "key": "hang", "type": "text"}
+    attribute = (await workspace.admin.post(f"{API}/attributes", json=body)).json()
+    await put(workspace.admin, ALL, sort="name")
+    await put(workspace.admin, MINE, sort="-attributes.hang")
+    assert (await workspace.admin.get(MINE)).json()["sort"] == "-attributes.hang"
+    gone = await workspace.admin.delete(f"{API}/attributes/{attribute['id']}", headers={"If-Match": '"1"'})
+    assert gone.is_success, gone.text
+    sort = (await workspace.admin.get(MINE)).json()["sort"]
+    assert sort == "name"
+    assert (await workspace.admin.get(f"{API}/customers", params={"sort": sort})).status_code == 200
+
+
 async def test_a_wrong_view_is_refused(workspace: Workspace) -> None:
     version = {"If-Match": '"1"'}
     reply = await workspace.admin.put(MINE, json={"columns": ["name", "salary"], "filters": ["x"]}, headers=version)

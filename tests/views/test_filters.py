@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from app.core.settings import Settings
 from tests.factories.people import Workspace
 from tests.laws.guard import GUARD
 
@@ -68,6 +70,34 @@ async def test_who_sees_and_changes_what(workspace: Workspace) -> None:
     assert (await binh.client.patch(url, json={"name": "Của chung"}, headers=version)).status_code == 200
 
 
+async def test_what_others_see_needs_the_permission_to_share(workspace: Workspace) -> None:
+    """Whoever may share takes a colleague's filter back from the workspace; whoever lost the right may only do that."""
+    mai, binh = await workspace.person("manager"), await workspace.person("manager")
+    for back in ({"visibility": "private"}, {"visibility": "shared", "users": [str(workspace.administrator.id)]}):
+        made = await save(mai.client, f"Chung {back}", visibility="workspace")
+        url = f"{PATH}/{made['id']}"
+        taken = await binh.client.patch(url, json=back, headers={"If-Match": '"1"'})
+        assert taken.status_code == 200, taken.text
+        assert (taken.json()["visibility"], taken.json()["mine"]) == (back["visibility"], False)
+        assert (await binh.client.get(url)).status_code == 404
+        assert (await mai.client.get(url)).json()["visibility"] == back["visibility"]
+    kept = await save(mai.client, "Của chung", visibility="workspace")
+    url, version = f"{PATH}/{kept['id']}", {"If-Match": '"1"'}
+    person = (await workspace.admin.get(f"{API}/users/{mai.id}")).json()
+    reply = await workspace.admin.patch(
+        f"{API}/users/{mai.id}",
+        json={"permissions": ["customers.view"]},
+        headers={"If-Match": f'"{person["version"]}"'},
+    )
+    assert reply.is_success, reply.text
+    changes: list[dict[str, Any]] = [{"filter": ZALO}, {"name": "Khác"}, {"users": []}, {"visibility": "shared"}]
+    for change in changes:
+        refused = await mai.client.patch(url, json=change, headers=version)
+        assert refused.status_code == 403, f"{change}: {refused.text}"
+    own = await mai.client.patch(url, json={"visibility": "private", "filter": ZALO}, headers=version)
+    assert (own.status_code, own.json()["filter"]) == (200, ZALO), own.text
+
+
 async def test_names_are_ones_own(workspace: Workspace) -> None:
     mai = await workspace.person("sale")
     await save(workspace.admin, "Khách VIP")
@@ -122,3 +152,43 @@ async def test_many_are_counted_in_one_statement(workspace: Workspace) -> None:
     assert (await workspace.admin.get(f"{PATH}/{lost['id']}")).json()["problems"][0]["code"] == "field_unknown"
     some = await workspace.admin.post(f"{PATH}/counts", json={"ids": [zalo["id"]], "cap": 1})
     assert some.json()["counts"] == [{"id": zalo["id"], "count": 1, "capped": True, "problem": None}]
+
+
+async def test_a_costly_filter_hinders_no_other(workspace: Workspace, settings: Settings) -> None:
+    """What does not answer in time says so; here, because somebody else keeps the facts that it asks for."""
+    body = {"name": "Khách", "phone": "0900000000", "source": "Zalo"}
+    assert (await workspace.admin.post(f"{API}/customers", json=body)).status_code == 201
+    slow = await save(workspace.admin, "Có hợp đồng", {"related": "contracts"})
+    zalo = await save(workspace.admin, "Zalo", ZALO)
+    none = await save(workspace.admin, "Không nguồn", {"field": "source", "op": "is_empty"})
+    owner = await asyncpg.connect(settings.database_url)
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE crm.contract IN ACCESS EXCLUSIVE MODE")
+        reply = await workspace.admin.post(f"{PATH}/counts", json={})
+    await owner.close()
+    assert reply.status_code == 200, reply.text
+    found = {one["id"]: one for one in reply.json()["counts"]}
+    assert {id_: one["count"] for id_, one in found.items()} == {slow["id"]: None, zalo["id"]: 1, none["id"]: 0}
+    assert found[slow["id"]]["problem"]["code"] == "filter_too_costly"
+    assert found[zalo["id"]]["problem"] is None
+
+
+async def test_more_than_one_statement_may_hold(workspace: Workspace) -> None:
+    """Filters that fit one by one, though not together."""
+    name = " ".join(f"a{number}" for number in range(40))
+    many = {"or": [{"field": "name", "op": "contains", "value": f"{name} {number}"} for number in range(70)]}
+    made = [await save(workspace.admin, f"Nhiều {number}", many) for number in range(13)]
+    reply = await workspace.admin.post(f"{PATH}/counts", json={})
+    assert reply.status_code == 200, reply.text
+    assert {one["id"]: one["count"] for one in reply.json()["counts"]} == {one["id"]: 0 for one in made}
+
+
+async def test_a_sort_that_is_no_more_is_told(workspace: Workspace) -> None:
+    attribute = await workspace.admin.post(f"{API}/attributes", json={"name": "Hạng", "key": "hang", "type": "text"})
+    made = await save(workspace.admin, "Theo hạng", ZALO, sort="-attributes.hang")
+    assert made["problems"] == []
+    gone = await workspace.admin.delete(f"{API}/attributes/{attribute.json()['id']}", headers={"If-Match": '"1"'})
+    assert gone.is_success, gone.text
+    read = (await workspace.admin.get(f"{PATH}/{made['id']}")).json()
+    assert [(one["field"], one["code"]) for one in read["problems"]] == [("sort", "sort_unknown")]
+    assert read["sentence"] == "Nguồn khách hàng là “Zalo”"

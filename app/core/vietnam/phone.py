@@ -24,7 +24,9 @@ __all__ = [
     "kind",
     "lost_zero",
     "mask",
+    "mask_sql",
     "national",
+    "national_sql",
     "normalise",
     "province_of",
     "search_forms",
@@ -136,6 +138,21 @@ def mask(e164: str) -> str:
     """For those who may not see the number: "0962***733". At least three digits are hidden."""
     digits = national(e164)
     return f"{digits[:4]}***{digits[-3:]}" if len(digits) >= 10 else f"{digits[:3]}***{digits[-2:]}"
+
+
+def national_sql(stored: str) -> str:
+    """`national` as an SQL expression over one that gives a stored number."""
+    return (
+        f"(CASE WHEN {stored} LIKE '+841%' THEN substr({stored}, 4) "
+        f"WHEN {stored} LIKE '+84%' THEN '0' || substr({stored}, 4) ELSE {stored} END)"
+    )
+
+
+def mask_sql(stored: str) -> str:
+    """`mask` as an SQL expression over one that gives a stored number."""
+    digits = national_sql(stored)
+    long, short = (f"left({digits}, {first}) || '***' || right({digits}, {last})" for first, last in ((4, 3), (3, 2)))
+    return f"(CASE WHEN length({digits}) >= 10 THEN {long} ELSE {short} END)"
 
 
 def search_forms(query: str) -> PhoneQuery | None:

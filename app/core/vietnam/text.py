@@ -39,6 +39,8 @@ _INVISIBLE_RANGES = (
 _INVISIBLE = dict.fromkeys(code for first, last in _INVISIBLE_RANGES for code in range(first, last + 1))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_CONTROL = re.compile(r"_x(?:00[01][0-9A-F]|007F|00[89][0-9A-F]|D[89A-F][0-9A-F]{2}|FFF[EF])_", re.I)
+# One program escapes what another has escaped. Deeper is no accident, and each level is a pass over the whole text.
+_ESCAPE_DEPTH = 8
 
 # đ has no decomposition; ð and ɖ have a capital that looks the same as Đ and stand for it in old files.
 _CROSSED_D = dict.fromkeys(map(ord, "\u0111\u0110\u00f0\u00d0\u0256\u0189"), "d")
@@ -116,8 +118,13 @@ def _visible(text: str) -> str:
     """The text in NFC without invisible characters; its white space is untouched."""
     if not text.isprintable():
         text = _strip_invisible(text)
+    depth = 0
     while "_x" in text and _ESCAPED_CONTROL.search(text):
-        text = _strip_invisible(_ESCAPED_CONTROL.sub(_unescape, text))
+        if depth == _ESCAPE_DEPTH:
+            text = text.replace("_x", " x")
+        else:
+            text = _strip_invisible(_ESCAPED_CONTROL.sub(_unescape, text))
+        depth += 1
     return nfc(text)
 
 

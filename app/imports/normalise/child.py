@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import signal
 import sys
 from typing import BinaryIO
 
@@ -13,14 +10,17 @@ import msgspec
 from app.imports.normalise.rows import Normaliser
 from app.imports.normalise.wire import CHUNK, HEAD, PLAN, REPLY, SEEN
 from app.imports.plan import Plan, Seen
+from app.imports.reading.model import Limits
+from app.imports.reading.sandbox import confine
 from app.imports.reading.wire import decode_chunk
 
-_PR_SET_PDEATHSIG = 1
+# Within one claim. What it writes are last words.
+LIMITS = Limits(cpu_seconds=300, file_bytes=1 << 20)
 
 
 def main() -> None:
     """Serves one run."""
-    _follow_parent()
+    confine(LIMITS)
     given, answers = sys.stdin.buffer, sys.stdout.buffer
     kind, plan = _receive(given)
     assert kind == PLAN
@@ -49,13 +49,6 @@ def _answer(answers: BinaryIO, *parts: bytes) -> None:
     for part in parts:
         answers.write(part)
     answers.flush()
-
-
-def _follow_parent() -> None:
-    """A worker that is killed takes this process with it, where the system can do that; elsewhere the end of its
-    input ends it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":

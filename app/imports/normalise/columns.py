@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, time, timedelta
+from datetime import time, timedelta
 from typing import Any
 from unicodedata import is_normalized
 
 from app.core.fields import PARSERS, BadValue, Field
 from app.core.vietnam import provinces
 from app.core.vietnam import text as vn
+from app.customers.words import slot_text
 from app.imports.normalise.copy_text import NULL, array, column, json, text
-from app.imports.plan import Plan
-from app.imports.reading.model import Cell, DamagedNumber, column_letter
+from app.imports.plan import Plan, Problem, Target, problem_of
+from app.imports.reading.model import Cell, DamagedNumber
+from app.imports.reading.preview import display
 
-Problem = dict[str, Any]
 Problems = dict[int, list[Problem]]
 
 _REPEATING = frozenset(("choice", "choices", "person", "gender", "province", "boolean", "date"))
@@ -26,7 +27,7 @@ class Column:
     """A mapped column: `parse` fills canonical values, and the rest writes them. It lives as long as the run."""
 
     def __init__(self, plan: Plan, field: Field, place: int) -> None:
-        self.field, self.place = field, place
+        self.field, self.place, self._target = field, place, Target(field, place)
         self._start = f"{json(field.key)}:[null,"
         self._member = f"{json(field.name)}:"
         self._vietnamese = plan.vietnamese
@@ -94,14 +95,7 @@ class Column:
 
     def problem(self, code: str, vi: str, en: str, cell: Cell = None) -> Problem:
         """Something wrong with this column's cell."""
-        return {
-            "field": self.field.key,
-            "label": self.field.vi if self._vietnamese else self.field.en,
-            "column": column_letter(self.place + 1),
-            "code": code,
-            "message": vi if self._vietnamese else en,
-            "value": shown(cell),
-        }
+        return problem_of(self._vietnamese, self._target, code, vi, en, shown(cell))
 
     def _learn(self, cells: Iterable[Cell], known: dict[Cell, Any]) -> dict[Cell, Problem]:
         """Parses each different cell once; returns what is wrong with the wrong ones."""
@@ -137,13 +131,7 @@ class Column:
 
 def shown(cell: Cell) -> str | None:
     """A cell's value for a person, short."""
-    if cell is None:
-        return None
-    if isinstance(cell, DamagedNumber):
-        return cell.text
-    if isinstance(cell, date):
-        return cell.strftime("%d/%m/%Y")
-    return vn.clean(str(cell))[:200]
+    return None if cell is None else vn.clean(display(cell))[:200]
 
 
 def _plain(cell: Cell) -> Any:
@@ -190,7 +178,7 @@ def _slot(value: Any) -> str:
     """As customers.values.slot_value stores it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return text(str(value)[:1000])
+    return text(slot_text(value))
 
 
 def _phone_typed(value: str | None, cell: Cell) -> str:

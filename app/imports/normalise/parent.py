@@ -13,9 +13,12 @@ from app.imports.children import child
 from app.imports.normalise.wire import CHUNK, HEAD, PLAN, REPLY, SEEN
 from app.imports.plan import Batch, Plan
 
+# A chunk takes about a second.
+PATIENCE = 120.0
+
 
 class NormaliserDied(Exception):
-    """The process ended without an answer: out of memory, or killed."""
+    """The process gave no answer: out of memory, killed, or too slow."""
 
 
 class Normaliser:
@@ -40,21 +43,29 @@ class Normaliser:
         """
         await self._send(CHUNK, data)
         assert self._process.stdout is not None
-        try:
+        async with _patience(self._process):
             sizes = REPLY.unpack(await self._process.stdout.readexactly(REPLY.size))
             batch, seen, copy = [await self._process.stdout.readexactly(size) for size in sizes]
-        except asyncio.IncompleteReadError as error:
-            raise NormaliserDied(await self._process.wait()) from error
         return msgspec.msgpack.decode(batch, type=Batch), seen, copy
 
     async def _send(self, kind: bytes, data: bytes) -> None:
         assert self._process.stdin is not None
-        try:
+        async with _patience(self._process):
             self._process.stdin.write(HEAD.pack(kind, len(data)))
             self._process.stdin.write(data)
             await self._process.stdin.drain()
-        except ConnectionError as error:
-            raise NormaliserDied(await self._process.wait()) from error
+
+
+@asynccontextmanager
+async def _patience(process: Process) -> AsyncIterator[None]:
+    """Ends in NormaliserDied what the process does not go along with, be it dead or too slow."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except TimeoutError as error:
+        raise NormaliserDied("time") from error
+    except (asyncio.IncompleteReadError, ConnectionError) as error:
+        raise NormaliserDied(await process.wait()) from error
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from app.customers.words import phone_tail, search_words
-from app.imports.normalise.columns import Column, Problem, Problems
+from app.imports.normalise.columns import Column, Problems
 from app.imports.normalise.copy_text import NULL, array, column, json, lexemes, objects, text
 from app.imports.plan import (
     CONTACT_COLUMNS,
@@ -18,8 +18,10 @@ from app.imports.plan import (
     EXAMPLE_PHONE,
     Batch,
     Plan,
+    Problem,
     Seen,
     is_contact,
+    problem_of,
 )
 from app.imports.reading.model import Cell, Row
 
@@ -162,8 +164,9 @@ class Normaliser:
         name, phone = self._by_key.get("name"), self._by_key.get("phone")
         if name is None or EXAMPLE_NAME not in work.cells[name]:
             return
-        message = "Dòng ví dụ của file mẫu" if self._plan.vietnamese else "The template's example row"
-        note = {"field": None, "label": None, "column": None, "code": "example_row", "message": message, "value": None}
+        note = problem_of(
+            self._plan.vietnamese, None, "example_row", "Dòng ví dụ của file mẫu", "The template's example row"
+        )  # fmt: skip
         for index, cell in enumerate(work.cells[name]):
             if cell == EXAMPLE_NAME and (phone is None or work.cells[phone][index] == EXAMPLE_PHONE):
                 work.problems.pop(index, None)

@@ -22,7 +22,7 @@ def main() -> None:
     """Serve the one request; every end that is no death by signal is a frame."""
     request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Request)
     out = _own_stdout()
-    confine(request.limits, request.parent)
+    confine(request.limits)
     # Millions of small lists and no cycles: the collector would only cost time.
     gc.disable()
     try:
@@ -42,7 +42,13 @@ def main() -> None:
 
 
 def _read(request: Request, out: BinaryIO) -> Workbook:
+    limit, kept = request.limits.kept_bytes, 0
+
     def emit(sheet: int, chunk: int, data: bytes) -> None:
+        nonlocal kept
+        kept += len(data)
+        if kept > limit:
+            raise Unreadable("file_too_complex", reason="rows_too_big", limit=limit)
         _send(out, CHUNK, data, sheet, chunk)
 
     path = Path(request.path)

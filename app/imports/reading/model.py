@@ -50,6 +50,9 @@ class Limits:
     cpu_seconds: int = 120
     memory_bytes: int = 2 << 30
     open_files: int = 32
+    file_bytes: int = 0
+    """What the process may write to disk, file by file; what it hands over is `kept_bytes`, of all sheets."""
+    kept_bytes: int = 1_500_000_000
     zip_entries: int = 2_000
     unpacked_bytes: int = 1_500_000_000
     small_part_bytes: int = 32 << 20

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Awaitable, Callable, Coroutine
+from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from app.imports.children import child
 from app.imports.reading.model import Limits, Unreadable, Workbook
 from app.imports.reading.wire import CHUNK, DONE, FRAME, MAX_FRAME_BYTES, Request
 
 OnChunk = Callable[[int, int, bytes], Awaitable[None]]
 
-_ROOT = Path(__file__).resolve().parents[3]
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from app.imports.reading.child import main; main()"
+# Little, so that a slow caller holds the process back.
+_BUFFER = 1 << 16
 _DEFAULT_LIMITS = Limits()
 
 
@@ -39,21 +36,9 @@ async def read(
     file that cannot be read, also after chunks were handed over. Whatever `on_chunk` raises ends the process
     and is passed on.
     """
-    request = Request(str(path.resolve()), filename, limits, chunk_rows, os.getpid())
-    # Cut short, asyncio would ask for the status of what it has begun, and so may reap the child before whoever watches
-    # it. Therefore it is begun and ended whole, whenever a cancellation comes.
-    starting = asyncio.create_task(_start())
-    try:
-        return await _converse(await asyncio.shield(starting), request, on_chunk)
-    finally:
-        await _whole(_end(starting))
-
-
-async def _start() -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-c", _BOOT, str(_ROOT),
-        stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd="/", env=_environment(), start_new_session=True,
-    )  # fmt: skip
+    request = Request(str(path.resolve()), filename, limits, chunk_rows)
+    async with child("app.imports.reading.child", buffer=_BUFFER) as process:
+        return await _converse(process, request, on_chunk)
 
 
 async def _converse(process: Process, request: Request, on_chunk: OnChunk) -> Workbook:
@@ -73,28 +58,6 @@ async def _converse(process: Process, request: Request, on_chunk: OnChunk) -> Wo
         else:
             code, details = msgspec.msgpack.decode(data)
             raise Unreadable(code, **details)
-
-
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Does the work to its end; a cancellation is heard afterwards."""
-    task, cancelled = asyncio.create_task(work), None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
-
-
-async def _end(starting: asyncio.Task[Process]) -> None:
-    process = await starting
-    if process.returncode is None:
-        # Not process.kill(), which asks for the status first and so may reap the child before the event loop does.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-    await process.wait()
 
 
 async def _next_frame(process: Process, patience: float) -> tuple[bytes, int, int, bytes]:
@@ -119,9 +82,3 @@ def _cause_of_death(status: int) -> Unreadable:
         # Out of processor time, or taken by the kernel for want of memory.
         return Unreadable("file_too_complex", reason="cpu" if status == -signal.SIGXCPU else "killed")
     return Unreadable("file_crashed_parser", signal=signal.Signals(-status).name)
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of ours: no secrets, no settings, only what an interpreter needs to start."""
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    return {"PATH": os.defpath, "LANG": "C.UTF-8", "RUST_BACKTRACE": "0", **kept}

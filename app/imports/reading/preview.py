@@ -27,6 +27,7 @@ _HEADER_ROWS = 20
 _LOOK_AHEAD = 10
 _SAMPLES = 5
 _SAMPLE_CHARS = 80
+_HEADER_CHARS = 255
 _LONGEST_HEADER = 80
 _KIND_SHARE = 0.8
 
@@ -191,7 +192,7 @@ def _column(index: int, header: Sequence[Cell], body: Sequence[Row]) -> Column:
     return Column(
         index=index + 1,
         letter=column_letter(index + 1),
-        header=" ".join(name.split()),
+        header=" ".join(name.split())[:_HEADER_CHARS],
         samples=list(dict.fromkeys(display(value)[:_SAMPLE_CHARS] for value in values))[:_SAMPLES],
         kind_guess=kind if not values or count >= _KIND_SHARE * len(values) else "text",
     )

@@ -1,4 +1,4 @@
-"""The walls around the reading process, put up by itself before it touches the file."""
+"""The walls around a process of our own, put up by itself before it touches what people brought."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
 
 from app.imports.reading.model import Limits
@@ -16,15 +17,16 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWNET = 0x40000000
 
 
-def confine(limits: Limits, parent: int) -> None:
-    """Bound memory, time, files and network; die with the parent (Linux; elsewhere only the limits)."""
-    _follow_parent(parent)
+def confine(limits: Limits) -> None:
+    """Bound memory, time, files and network; die with the parent, whom `children.child` names in the arguments (Linux;
+    elsewhere only the limits)."""
+    _follow_parent(int(sys.argv[2]))
     # A full memory should end this process, and no other.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     for kind, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files, limits.open_files),
         (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 5),

@@ -19,13 +19,12 @@ MAX_FRAME_BYTES = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the reading process is asked to do. `parent` is the process it must not outlive."""
+    """What the reading process is asked to do."""
 
     path: str
     filename: str
     limits: Limits
     chunk_rows: int
-    parent: int
 
 
 _DATE, _DATETIME, _TIME, _SPAN, _DAMAGED = range(1, 6)

@@ -9,27 +9,35 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from struct import Struct
 from typing import Any, BinaryIO
 
 import msgspec
 from rustpy_xlsxwriter import FastExcel
 
-from app.imports.reading.model import Cell, DamagedNumber, column_letter
+from app.imports.reading.model import Cell, DamagedNumber, Limits, column_letter
+from app.imports.reading.preview import display
+from app.imports.reading.sandbox import confine
 from app.imports.reading.wire import decode_chunk
 
+# For a million wide rows, read and written again.
+LIMITS = Limits(cpu_seconds=1_800, file_bytes=4 << 30)
 HEAD = Struct(">I")
 RANGE = Struct(">II")
 
 
 class Heading(msgspec.Struct):
-    """What the file looks like; `headers` are those of the upload, by place."""
+    """What the file looks like; `headers` are those of the upload, by place; a next sheet begins after
+    so many `rows`. `untouched` is the status of a row that the import has not come to."""
 
     path: str
-    sheet: str
+    sheets: list[str]
+    rows: int
     headers: list[str]
     status: str
     reason: str
+    untouched: str
     start_row: int
 
 
@@ -38,10 +46,14 @@ Outcomes = dict[int, tuple[str, str]]
 
 def main() -> None:
     """Writes one file."""
+    confine(LIMITS)
     given, answers = sys.stdin.buffer, sys.stdout.buffer
     heading = msgspec.msgpack.decode(_receive(given), type=Heading)
     writer = FastExcel(heading.path).format(datetime_format="dd/mm/yyyy")
-    writer.sheet(heading.sheet, _records(heading, given, answers)).save()
+    records = _records(heading, given, answers)
+    for name in heading.sheets:
+        writer = writer.sheet(name, islice(records, heading.rows))
+    writer.save()
     # Whoever reads the answers learns that the file is whole.
     answers.write(RANGE.pack(0, 0))
     answers.flush()
@@ -51,7 +63,7 @@ def main() -> None:
 def _records(heading: Heading, given: BinaryIO, answers: BinaryIO) -> Iterator[dict[str, Any]]:
     keys = unique_headers(heading.headers, (heading.status, heading.reason))
     width = len(keys)
-    any_row = False
+    any_row, untouched = False, (heading.untouched, "")
     while data := _receive(given):
         rows = [row for row in decode_chunk(data) if row[0] >= heading.start_row]
         low, high = (rows[0][0], rows[-1][0]) if rows else (1, 0)
@@ -63,7 +75,7 @@ def _records(heading: Heading, given: BinaryIO, answers: BinaryIO) -> Iterator[d
             record = dict(
                 zip(keys, [_shown(cell) for cell in cells[:width]] + [None] * (width - len(cells)), strict=True)
             )
-            record[heading.status], record[heading.reason] = outcomes.get(number, ("", ""))
+            record[heading.status], record[heading.reason] = outcomes.get(number, untouched)
             yield record
     if not any_row:
         yield dict.fromkeys((*keys, heading.status, heading.reason))
@@ -83,12 +95,8 @@ def unique_headers(headers: list[str], taken: tuple[str, ...]) -> list[str]:
 
 
 def _shown(cell: Cell) -> str | int | float | bool | date | None:
-    if isinstance(cell, datetime):
-        return cell.strftime("%d/%m/%Y %H:%M:%S")
-    if isinstance(cell, DamagedNumber):
-        return cell.text
-    if isinstance(cell, time | timedelta):
-        return str(cell)
+    if isinstance(cell, datetime | DamagedNumber | time | timedelta):
+        return display(cell)
     return cell
 
 

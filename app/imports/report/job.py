@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -33,6 +35,10 @@ STATUSES: Final[dict[str, tuple[str, str]]] = {
     "kept": ("Giữ nguyên", "Kept"),
     "": ("Chưa xử lý", "Not processed"),
 }
+# Of 1,048,576, less the header.
+SHEET_ROWS = 1_048_575
+# A chunk takes about a second, and saving a file of a million rows a minute.
+PATIENCE = 300.0
 _ROWS = """
 SELECT n, status, undone, first_n, errors::text FROM crm.import_row
 WHERE tenant_id = $1 AND import_id = $2 AND n BETWEEN $3 AND $4
@@ -65,7 +71,7 @@ class _Writing:
         self._vietnamese = spoken == "vi"
 
     async def write(self, path: Path, kept: Kept) -> bool:
-        """Writes the file; False if the process died of it."""
+        """Writes the file; False if the process died of it, or hangs."""
         try:
             async with child("app.imports.report.child", TMPDIR=str(path.parent)) as process:
                 await self._send(process, msgspec.msgpack.encode(self._heading(path, kept)))
@@ -74,7 +80,7 @@ class _Writing:
                 assert process.stdin is not None
                 process.stdin.close()
                 await self._answer(process)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, _TooSlow):
             return False
         return True
 
@@ -91,7 +97,7 @@ class _Writing:
     async def _outcomes(self, session: AsyncSession, low: int, high: int) -> dict[int, tuple[str, str]]:
         connection = await driver(session)
         rows = await connection.fetch(_ROWS, self._run.tenant_id, self._import_id, low, high)
-        found = dict.fromkeys(range(low, high + 1), (self._word(""), ""))
+        found = dict[int, tuple[str, str]]()
         for number, status, undone, first, errors in rows:
             reasons = [self._reason(one) for one in msgspec.json.decode(errors)] if errors else []
             if first is not None and not errors:
@@ -107,8 +113,13 @@ class _Writing:
             for column in preview.columns:
                 headers[column.index - 1] = column.header
         status, reason = ("Trạng thái", "Lý do") if self._vietnamese else ("Status", "Reason")
-        return Heading(str(path), "Kết quả" if self._vietnamese else "Result", headers, status, reason,
-                       self._choices.start_row)  # fmt: skip
+        sheet = "Kết quả" if self._vietnamese else "Result"
+        # A sheet without a header can be full: that of the result leaves no room for its last row.
+        rows = min(info.rows, info.last_row - self._choices.start_row + 1)
+        sheets = [sheet] if rows <= SHEET_ROWS else [sheet, f"{sheet} 2"]
+        return Heading(
+            str(path), sheets, SHEET_ROWS, headers, status, reason, self._word(""), self._choices.start_row
+        )  # fmt: skip
 
     def _word(self, status: str) -> str:
         return STATUSES[status][0 if self._vietnamese else 1]
@@ -125,11 +136,26 @@ class _Writing:
 
     async def _send(self, process: Process, data: bytes) -> None:
         assert process.stdin is not None
-        process.stdin.write(HEAD.pack(len(data)))
-        process.stdin.write(data)
-        await process.stdin.drain()
+        async with _patience():
+            process.stdin.write(HEAD.pack(len(data)))
+            process.stdin.write(data)
+            await process.stdin.drain()
 
     async def _answer(self, process: Process) -> tuple[int, int]:
         assert process.stdout is not None
-        low, high = RANGE.unpack(await process.stdout.readexactly(RANGE.size))
+        async with _patience():
+            low, high = RANGE.unpack(await process.stdout.readexactly(RANGE.size))
         return low, high
+
+
+class _TooSlow(Exception):
+    """The process did not answer in time."""
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except TimeoutError as error:
+        raise _TooSlow from error

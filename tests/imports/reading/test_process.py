@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from app.imports.reading import Limits, Unreadable, decode_chunk, read
-from tests.factories.workbooks import customers_csv, customers_xlsx, xlsx_parts
+from tests.factories.workbooks import MAIN, SheetXml, customers_csv, customers_xlsx, write_zip, xlsx_parts
 
 ROOT = Path(__file__).parents[3]
 LETTERS = "ABCDEFGHIJKLM"
@@ -70,6 +70,26 @@ async def test_too_much_processor_time_is_an_answer(large: Path) -> None:
     with pytest.raises(Unreadable) as refused:
         await read(large, filename="a.xlsx", on_chunk=_ignore, limits=Limits(cpu_seconds=1))
     assert (refused.value.code, refused.value.details) == ("file_too_complex", {"reason": "cpu"})
+
+
+@pytest.mark.promise(17)
+async def test_a_text_that_is_named_again_and_again_is_bounded(tmp_path: Path) -> None:
+    """A cell that names a shared text takes few bytes of the file; what is handed over, of all sheets, has it whole."""
+    cells = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(1, 301))
+    path, handed = tmp_path / "a.xlsx", 0
+    strings = f'<sst xmlns="{MAIN}"><si><t>{"a" * 32_767}</t></si></sst>'
+    write_zip(path, xlsx_parts(*(SheetXml(cells, name=f"S{n}") for n in range(5)), strings=strings))
+
+    async def take(_sheet: int, _chunk: int, data: bytes) -> None:
+        nonlocal handed
+        handed += len(data)
+
+    with pytest.raises(Unreadable) as refused:
+        await read(path, filename="a.xlsx", on_chunk=take, limits=Limits(kept_bytes=20_000_000))
+    assert (refused.value.code, refused.value.details["reason"]) == ("file_too_complex", "rows_too_big")
+    assert path.stat().st_size < 100_000
+    assert 0 < handed <= 20_000_000
+    await read(path, filename="a.xlsx", on_chunk=_ignore, limits=Limits(kept_bytes=60_000_000))
 
 
 @pytest.mark.promise(17)

@@ -46,17 +46,13 @@ def view_body(scene: Scene) -> dict[str, Any]:
     return {"filters": ["owner", "source"][: scene.number() % 3], "columns": ["code", "name"]}
 
 
-# Contacts and their values by the customer that has them.
-PARENTS: dict[str, str] = {}
-
-
 def of_a_company(path: str, body: Callable[[Scene], dict[str, Any]]) -> Maker:
     """A maker of something of a company's: a contact, a phone, an address."""
 
     async def make(scene: Scene) -> Made:
         parent = await scene.make("/customers", customer_body(scene) | {"kind": "company"})
         made = await scene.make(f"/customers/{parent.id}/{path}", body(scene))
-        PARENTS[made.id] = parent.id
+        scene.parents[made.id] = parent.id
         return made
 
     return make
@@ -67,18 +63,42 @@ def contact_body(scene: Scene) -> dict[str, Any]:
     return {"name": scene.text(), "note": scene.text(), "phones": [{"value": scene.phone()}]}
 
 
-async def staffed(scene: Scene) -> Made:
-    """A company with contacts for more than a page of one."""
-    made = await scene.make("/customers", customer_body(scene) | {"kind": "company"})
-    for _ in range(2):
-        await scene.make(f"/customers/{made.id}/contacts", contact_body(scene))
-    return made
+def with_two(path: str, body: Callable[[Scene], dict[str, Any]]) -> Maker:
+    """A maker of a company with enough contacts, phones or addresses for more than a page of one."""
+
+    async def make(scene: Scene) -> Made:
+        made = await scene.make("/customers", customer_body(scene) | {"kind": "company"})
+        for _ in range(2):
+            await scene.make(f"/customers/{made.id}/{path}", body(scene))
+        return made
+
+    return make
 
 
-async def of_its_customer(_: Scene, call: Call) -> None:
+def phone_body(scene: Scene) -> dict[str, Any]:
+    """A phone that nobody has yet."""
+    return {"value": scene.phone()}
+
+
+def email_body(scene: Scene) -> dict[str, Any]:
+    """An e-mail address that nobody has yet."""
+    return {"value": f"{scene.canary}{scene.number()}@example.com"}
+
+
+def address_body(scene: Scene) -> dict[str, Any]:
+    """A postal address that is not there yet."""
+    return {"value": scene.text()}
+
+
+def link_body(scene: Scene) -> dict[str, Any]:
+    """A link that is not there yet."""
+    return {"value": f"https://example.com/{scene.canary}/{scene.number()}"}
+
+
+async def of_its_customer(scene: Scene, call: Call) -> None:
     """A contact or value is one of its own customer."""
     made = next(id_ for name, id_ in call.path.items() if name != "customer_id")
-    call.path["customer_id"] = PARENTS[made]
+    call.path["customer_id"] = scene.parents[made]
 
 
 def tabs_body(scene: Scene) -> dict[str, Any]:

@@ -29,6 +29,12 @@ async def with_another(scene: Scene, call: Call) -> None:
     call.body["customer_ids"].append((await customer(scene)).id)
 
 
+async def dismissal(scene: Scene) -> Made:
+    """Two customers who were said not to be one."""
+    pair = [await customer(scene) for _ in range(2)]
+    return await scene.make("/duplicates/dismiss", {"customer_ids": [one.id for one in pair]})
+
+
 async def cluster(scene: Scene) -> Made:
     """Two customers who may be one, as a scan has found."""
     alike = {"name": scene.text(), "birthday": "1990-03-05"}

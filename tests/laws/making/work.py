@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import update
 
 from app.core import jobs
-from app.core.clock import now
+from app.core.clock import new_id, now
 from tests.laws.making.customers import customer
 from tests.laws.scene import API, Call, Made, Maker, Scene
 
@@ -76,7 +76,7 @@ async def take_lane(scene: Scene) -> None:
     await free_lane(scene)
     moment = now()
     async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
-        job_id = await jobs.enqueue(session, scene.actor, "law.hold", queue="bulk", run_at=moment + timedelta(days=1))
+        job_id = await jobs.enqueue(session, scene.actor, "law.hold", queue="bulk", delay=timedelta(days=1))
         await session.execute(
             update(jobs.Job)
             .where(jobs.Job.id == job_id)
@@ -99,9 +99,7 @@ def job(*steps: str) -> Maker:
 
     async def make(scene: Scene) -> Made:
         async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
-            job_id = await jobs.enqueue(
-                session, scene.actor, "law.wait", queue="bulk", run_at=now() + timedelta(days=1)
-            )
+            job_id = await jobs.enqueue(session, scene.actor, "law.wait", queue="bulk", delay=timedelta(days=1))
         scene.others.add(str(job_id))
         for step in steps:
             reply = await scene.client.post(f"{API}/jobs/{job_id}/{step}")
@@ -109,6 +107,15 @@ def job(*steps: str) -> Maker:
         return Made(str(job_id))
 
     return make
+
+
+async def ended_job(scene: Scene) -> Made:
+    """A job of the caller's that is done: watching it ends."""
+    job_id = new_id()
+    async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
+        await jobs.enqueue_done(session, scene.actor, "law.wait", job_id, progress={}, result={})
+    scene.others.add(str(job_id))
+    return Made(str(job_id))
 
 
 async def bulk_job(scene: Scene) -> Made:
@@ -129,16 +136,12 @@ async def export(scene: Scene) -> Made:
     for _ in range(400):
         reply = await scene.client.get(f"{API}/exports/{made.id}")
         if reply.json()["file_url"]:
-            LINKS[made.id] = reply.json()["file_url"].partition("token=")[2]
+            scene.links[made.id] = reply.json()["file_url"].partition("token=")[2]
             return Made(made.id, reply.headers["etag"], reply.json())
         await asyncio.sleep(0.05)
     raise AssertionError(f"the export was not written: {reply.text}")
 
 
-# The links' tokens by their exports.
-LINKS: dict[str, str] = {}
-
-
-async def by_its_link(_: Scene, call: Call) -> None:
+async def by_its_link(scene: Scene, call: Call) -> None:
     """A file is taken by the token that leads to it."""
-    call.query["token"] = LINKS[call.path["export_id"]]
+    call.query["token"] = scene.links[call.path["export_id"]]

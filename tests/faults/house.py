@@ -113,10 +113,11 @@ class House:
 
     async def enqueue(self, kind: str, *, queue: Queue = "interactive", hold: bool = False, **args: Any) -> UUID:
         """A job in a transaction of its own; `hold` pauses it at once."""
+        actor = self.actor
         async with self.resources.db.transaction(self.tenant_id) as session:
-            job_id = await jobs.enqueue(session, self.actor, kind, queue=queue, args=args)
+            job_id = await jobs.enqueue(session, actor, kind, queue=queue, args=args)
             if hold:
-                await jobs.pause(session, self.actor, job_id)
+                await jobs.pause(session, actor, job_id)
             return job_id
 
     async def owner(self) -> asyncpg.Connection:

@@ -48,7 +48,7 @@ async def test_a_bulk_change_and_its_undo_that_are_killed(
     home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "PART", PART)
-    await changes_and_undoes_once(home, tmp_path, rows=2_500, kills=3)
+    await changes_and_undoes_once(home, tmp_path, rows=1_500, kills=2)
 
 
 @pytest.mark.long
@@ -99,7 +99,7 @@ async def changes_and_undoes_once(home: House, folder: Path, *, rows: int, kills
 @pytest.mark.promise(1)
 async def test_merges_by_a_rule_that_are_killed(home: House, tmp_path: Path) -> None:
     """Each of many pairs becomes one, and one only."""
-    pairs, kills = 200, 4
+    pairs, kills = 120, 3
     file, rng = pairs_csv(tmp_path / "trùng.csv", pairs), random.Random(pairs)
     api = await home.api()
     async with workspace(home, api, "gop-em") as quiet, workspace(home, api, "gop-no") as shot:

@@ -139,7 +139,8 @@ async def test_paused_resumed_and_cancelled(
         assert await chosen_parts(workspace) == 0
     gc.collect()
     loop.set_exception_handler(None)
-    assert not unheard
+    # That the driver rolls back what was cancelled in the middle, and says so, is as it should be.
+    assert not [one for one in unheard if not one["message"].startswith("Resetting connection")]
 
 
 async def test_phones_as_they_are_dialled(workspace: Workspace, worker: WorkerProcess) -> None:

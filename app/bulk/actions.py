@@ -169,9 +169,11 @@ def _groups(how: How) -> Decide:
 def _tags(how: How) -> Decide:
     async def read(asked: Asked) -> list[Assign]:
         registry, names = asked.registry, _required(asked.params.tags, "tags")
-        if how == "add" and not asked.preview:
-            registry = await tags.make_missing(asked.session, asked.actor, registry, {"tags": names})
         by_id = {str(tag.id): tag for tag in registry.tags.values()}
+        if how == "add" and not asked.preview:
+            # Who names a tag by its id does not mean a new one of that name.
+            new = [one for one in names if one not in by_id]
+            registry = await tags.make_missing(asked.session, asked.actor, registry, {"tags": new})
         if how == "add" and asked.preview and asked.actor.may("tags.create"):
             for one in names:
                 if not _known(registry, "tags", one, by_id):

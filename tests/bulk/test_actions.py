@@ -158,10 +158,14 @@ async def test_tags_are_added_new_ones_too_and_taken_off(workspace: Workspace, w
     assert names(await read(workspace.admin, ids[0]), "tags") == ["Gọi lại", "Nóng"]
     more = await do(workspace.admin, "tag", [ids[0]], tags=["nóng", "Ưu tiên"])
     assert names(await read(workspace.admin, ids[0]), "tags") == ["Gọi lại", "Nóng", "Ưu tiên"]
+    known = {tag["name"]: tag["id"] for tag in (await workspace.admin.get(f"{API}/tags")).json()["items"]}
+    await do(workspace.admin, "tag", [ids[1]], tags=[known["Ưu tiên"]])
+    assert names(await read(workspace.admin, ids[1]), "tags") == ["Gọi lại", "Nóng", "Ưu tiên"]
+    assert len((await workspace.admin.get(f"{API}/tags")).json()["items"]) == 3
     untagged = await do(workspace.admin, "untag", ids, tags=["Nóng"])
-    assert names(await read(workspace.admin, ids[1]), "tags") == ["Gọi lại"]
+    assert names(await read(workspace.admin, ids[1]), "tags") == ["Gọi lại", "Ưu tiên"]
     await undo(workspace.admin, untagged["id"])
-    assert names(await read(workspace.admin, ids[1]), "tags") == ["Gọi lại", "Nóng"]
+    assert names(await read(workspace.admin, ids[1]), "tags") == ["Gọi lại", "Nóng", "Ưu tiên"]
     kept = await undo(workspace.admin, more["id"])
     assert kept["result"] == {"restored": 0, "kept": 1}
     sale = await workspace.person("sale", permissions=["customers.view", "customers.view_all", "customers.edit"])

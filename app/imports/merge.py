@@ -306,11 +306,10 @@ class _Chunk:
             label = " + ".join(duplicate_keys.LABELS[one][spoken] for one in key.fields)
             short = (Duplicate.vi, Duplicate.en)[spoken].format(label=label)
             named = merge_duplicates.NAMED[spoken].replace("{label}", label)
+            owned, ownerless = (named.replace("{whose}", of[spoken]) for of in merge_duplicates.OWNERS)
             field = next(one for one in key.fields if one in mapped)
             problem = msgspec.json.decode(_problem(self.terms, field, "duplicate", short, short))
-            problems[str(key.no)] = problem | {
-                "short": short, "named": named, "nobody": merge_duplicates.NOBODY[spoken],
-            }  # fmt: skip
+            problems[str(key.no)] = problem | {"short": short, "owned": owned, "ownerless": ownerless}
         return msgspec.json.encode(problems).decode()
 
     def _taken(self) -> str:

@@ -10,20 +10,20 @@ from app.customers.duplicate_keys import LABELS, DuplicateKey
 from app.imports.merge_sql import BY_PHONE, STAGED, WRITTEN
 
 NAMED = (
-    "{label} đã tồn tại trong khách hàng {customer} thuộc chủ sở hữu {owner}",
-    "{label} already exists in the customer {customer}, whose owner is {owner}",
+    "{label} đã tồn tại trong khách hàng {customer} {whose}",
+    "{label} already exists in the customer {customer}, {whose}",
 )
-# What is said for the owner of a customer that has none.
-NOBODY = ("chưa có", "nobody")
+# Of a customer that has an owner, and of one that has none.
+OWNERS = (("thuộc chủ sở hữu {owner}", "whose owner is {owner}"), ("(chưa có chủ sở hữu)", "which has no owner"))
 
 
 def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, clear: bool) -> str:
     """Refuses the rows whose values another customer has, or an earlier row of the chunk. Answers how many.
 
-    $5 the action, $6 the problem by key number, each with `short`, `named` and `nobody` texts, $7 whether the caller
-    sees everybody, $8 whose customers are the caller's own, $9 whether rows that match nobody may change the customer
-    who has their values: such a row gets that customer's phone, by which the rest of the import finds it. A customer
-    is changed by one row only, of this chunk or an earlier one.
+    $5 the action, $6 the problem by key number, each with `short`, `owned` and `ownerless` texts, $7 whether the
+    caller sees everybody, $8 the caller, who is shown their own customers at least, $9 whether rows that match nobody
+    may change the customer who has their values: such a row gets that customer's phone, by which the rest of the import
+    finds it. A customer is changed by one row only, of this chunk or an earlier one.
     """
     columns = ", ".join(f"{_after(one, mapped, clear=clear)} AS {one}" for one in LABELS)
     values = ", ".join(f"({key.no:d}, {key.value('m')}, {key.value('o')})" for key in keys)
@@ -56,12 +56,11 @@ def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, 
         WHERE {STAGED} AND s.n = found.n AND {CHANGES} RETURNING 1
     ), refused AS (
         UPDATE crm.import_staging s SET action = $5::text, errors = jsonb_build_array(
-            (one.problem - '{{short,named,nobody}}'::text[]) || jsonb_build_object(
+            (one.problem - '{{short,owned,ownerless}}'::text[]) || jsonb_build_object(
                 'value', replace(found.value, chr(31), ' · '),
                 'message', CASE WHEN found.seen AND found.id IS NOT NULL
-                    THEN replace(replace(one.problem ->> 'named', '{{owner}}',
-                                         coalesce(found.owner, one.problem ->> 'nobody')),
-                                 '{{customer}}', found.name)
+                    THEN replace(coalesce(replace(one.problem ->> 'owned', '{{owner}}', found.owner),
+                                          one.problem ->> 'ownerless'), '{{customer}}', found.name)
                     ELSE one.problem ->> 'short' END))
         FROM found CROSS JOIN LATERAL (SELECT $6::text::jsonb -> found.key_no::text AS problem) AS one
         WHERE {STAGED} AND s.n = found.n AND NOT ({CHANGES}) RETURNING 1

@@ -29,6 +29,7 @@ async def customers(workspace: Workspace) -> dict[str, dict[str, Any]]:
 async def test_rows_that_are_somebody_already_are_refused(workspace: Workspace) -> None:
     await set_keys(workspace, {"fields": ["email"]}, {"fields": ["tax_code"]})
     first = await add(workspace.admin, name="Cũ", email="cu@example.com", tax_code="0101248141")
+    await add(workspace.admin, name="Của chung", email="chung@example.com", owner=None)
     made = await bring(
         workspace.admin,
         [
@@ -38,19 +39,21 @@ async def test_rows_that_are_somebody_already_are_refused(workspace: Workspace) 
             ["Trùng mã số thuế", a_phone(), "", "0101248141"],
             ["Trùng dòng trên", a_phone(), "moi@example.com", ""],
             ["Cũ, đổi tên", first["phone"], "cu@example.com", ""],
+            ["Trùng của chung", a_phone(), "chung@example.com", ""],
         ],
         on_duplicate="reject",
     )
     assert made["state"] == "succeeded", made
     found = {row["row"]: row for row in await rows_of(workspace, made["id"])}
-    assert [found[number]["status"] for number in range(2, 7)] == ["created", "failed", "failed", "failed", "failed"]
-    errors = [found[number]["errors"][0] for number in (3, 4, 5, 6)]
-    assert [one["code"] for one in errors] == ["duplicate", "duplicate", "duplicate", "phone_taken"]
+    assert [found[number]["status"] for number in range(2, 8)] == ["created", *["failed"] * 5]
+    errors = [found[number]["errors"][0] for number in (3, 4, 5, 6, 7)]
+    assert [one["code"] for one in errors] == ["duplicate", "duplicate", "duplicate", "phone_taken", "duplicate"]
     owner = (await workspace.admin.get(f"{API}/me")).json()["full_name"]
     assert errors[0]["message"] == f"Email đã tồn tại trong khách hàng Cũ thuộc chủ sở hữu {owner}"
     assert errors[1]["message"] == f"Mã số thuế đã tồn tại trong khách hàng Cũ thuộc chủ sở hữu {owner}"
     assert errors[2]["message"] == "Email đã tồn tại"
-    assert set(await customers(workspace)) == {"Cũ", "Mới"}
+    assert errors[4]["message"] == "Email đã tồn tại trong khách hàng Của chung (chưa có chủ sở hữu)"
+    assert set(await customers(workspace)) == {"Cũ", "Mới", "Của chung"}
 
 
 @pytest.mark.feature("D036", "A081")

@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import counters
 from app.core.actor import Actor
 from app.core.clock import new_id, now
-from app.core.db import driver, on_conflict
-from app.core.errors import AppError, NotFound, Stale
+from app.core.db import driver, on_conflict, tenant_of
+from app.core.errors import AppError, Conflict, NotFound, Stale
 from app.core.events import COLUMNS as EVENT_COLUMNS
 from app.core.events import record
 from app.core.events import values as values_of_event
-from app.customers import classifications, duplicate_keys, memberships, phones, referrers, scoring, stages, tags
+from app.customers import classifications, duplicate_keys, following, phones, referrers, scoring, stages, tags
 from app.customers import registry as registries
 from app.customers.errors import PhoneTaken, ValueTaken
 from app.customers.models import Customer, UniqueValue
@@ -60,10 +60,7 @@ async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) 
     await classifications.hold(session, columns)
     if not await _insert(raw, row, values_of_event(actor, "customer.created", customer_id, changes=shown)):
         raise await _refusal_of_phone(session, actor, columns["phone"])
-    if values.groups:
-        await memberships.replace(session, customer_id, memberships.GROUPS, [group.id for group in values.groups])
-    if values.tags:
-        await memberships.replace(session, customer_id, memberships.TAGS, [tag.id for tag in values.tags])
+    await _join(session, customer_id, values)
     await _claim_unique(session, registry, customer_id, values)
     await duplicate_keys.claim(session, actor, registry.duplicate_keys, customer_id, shown)
     if any(group.points for group in values.groups or ()):
@@ -114,10 +111,7 @@ async def update_one(
         )
     if values.touches_search:
         await write_search(session, customer_id, {**before, **columns})
-    if values.groups is not None:
-        await memberships.replace(session, customer_id, memberships.GROUPS, [group.id for group in values.groups])
-    if values.tags is not None:
-        await memberships.replace(session, customer_id, memberships.TAGS, [tag.id for tag in values.tags])
+    await _join(session, customer_id, values)
     await _claim_unique(session, registry, customer_id, values)
     await duplicate_keys.claim(session, actor, registry.duplicate_keys, customer_id, changes)
     event, data = told or (stages.told_as(registry.categories, changes), None)
@@ -164,6 +158,21 @@ async def load_for_change(session: AsyncSession, actor: Actor, customer_id: UUID
     found = dict(row)
     found["attributes"] = _json(found["attributes"])
     return found
+
+
+async def _join(session: AsyncSession, customer_id: UUID, values: Values) -> None:
+    """Lets a customer be in the groups and have the tags that its numbers say.
+
+    Raises:
+        Conflict: one of them is deleted in this very moment.
+    """
+    connection, tenant_id = await driver(session), tenant_of(session)
+    for column, chosen in (("group_nos", values.groups), ("tag_nos", values.tags)):
+        if chosen is None:
+            continue
+        if not await following.keep(connection, tenant_id, column, [one.no for one in chosen]):
+            raise Conflict()
+        await following.join(connection, tenant_id, [customer_id], column, now(), None)
 
 
 async def write_search(session: AsyncSession, customer_id: UUID, columns: Mapping[str, Any]) -> None:

@@ -98,7 +98,7 @@ async def plans(workspace: Workspace, tree: Any) -> list[set[str]]:
         ({"field": "attributes.hang", "op": "in", "value": ["A", "Z"]}, "customer_t1_ix"),
         ({"field": "attributes.diem", "op": "between", "value": [19991, 19999]}, "customer_n1_ix"),
         ({"field": "stars", "op": "gte", "value": 4}, "customer_stars_ix"),
-        ({"field": "created_at", "op": "lt", "value": "today-13"}, "customer_created_ix"),
+        ({"field": "created_at", "op": "lt", "value": "today-12"}, "customer_created_ix"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{value['field']}-{value['op']}",
 )

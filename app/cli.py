@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from app.core.clock import VIETNAM
 from app.core.errors import AppError
 from app.core.i18n import language
 from app.core.settings import Settings, SettingsError, kept_secret, settings_or_exit
@@ -144,6 +145,7 @@ def create_workspace(
     slug: str,
     name: Annotated[str, typer.Option(help="The company's name.")],
     admin_password: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Password of the user admin.")],
+    timezone: Annotated[str, typer.Option(help="IANA name of the zone where its days begin.")] = VIETNAM.key,
 ) -> None:
     """Make a workspace with its first user, `admin`."""
     from app.identity import workspaces as service
@@ -152,7 +154,7 @@ def create_workspace(
     async def make() -> None:
         async with service.owner_database(with_servers(settings_or_exit())) as db:
             await service.create_workspace(
-                db, slug=slug, name=name, admin_password=admin_password, seed_workspace=SEEDERS
+                db, slug=slug, name=name, admin_password=admin_password, timezone=timezone, seed_workspace=SEEDERS
             )
 
     _run(make())

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
-from app.core.clock import VIETNAM
 from app.core.fields import GENDERS
 from app.customers.registry import LISTS
 from app.filters.fields import (
@@ -49,34 +49,35 @@ POINTS: Labels = {
     "link": ("Liên kết", "Link"),
 }
 # The day it was signed, or was entered where nobody said.
-CONTRACT_DAY = f"coalesce(r.signed_on, (r.created_at AT TIME ZONE '{VIETNAM.key}')::date)"
+CONTRACT_DAY = "coalesce(r.signed_on, (r.created_at AT TIME ZONE '{zone}')::date)"
 
 
 def _by_key(*fields: Filterable) -> dict[str, Filterable]:
     return {field.key: field for field in fields}
 
 
-CONTRACTS = Related(
-    "crm.contract",
-    _by_key(
-        text_field("number", "Số hợp đồng", "Number", "r.number"),
-        text_field("name", "Tên hợp đồng", "Name", "r.name"),
-        number_field("value", "Giá trị hợp đồng", "Value", "r.value", cast="bigint"),
-        choice_field("state", "Trạng thái hợp đồng", "State", "r.state", CONTRACT_STATES),
-        date_field("date", "Ngày hợp đồng", "Date", CONTRACT_DAY),
-        date_field("signed_on", "Ngày ký", "Signed on", "r.signed_on"),
-        date_field("starts_on", "Ngày bắt đầu", "Starts on", "r.starts_on"),
-        date_field("ends_on", "Ngày kết thúc", "Ends on", "r.ends_on"),
-        moment_field("created_at", "Ngày tạo hợp đồng", "Created", "r.created_at"),
-    ),
-    "Hợp đồng",
-    "Contracts",
-    moment="date",
-    permission="contracts.view",
-)
+def _contracts(_: Lists, zone: ZoneInfo) -> Related:
+    return Related(
+        "crm.contract",
+        _by_key(
+            text_field("number", "Số hợp đồng", "Number", "r.number"),
+            text_field("name", "Tên hợp đồng", "Name", "r.name"),
+            number_field("value", "Giá trị hợp đồng", "Value", "r.value", cast="bigint"),
+            choice_field("state", "Trạng thái hợp đồng", "State", "r.state", CONTRACT_STATES),
+            date_field("date", "Ngày hợp đồng", "Date", CONTRACT_DAY.format(zone=zone.key)),
+            date_field("signed_on", "Ngày ký", "Signed on", "r.signed_on"),
+            date_field("starts_on", "Ngày bắt đầu", "Starts on", "r.starts_on"),
+            date_field("ends_on", "Ngày kết thúc", "Ends on", "r.ends_on"),
+            moment_field("created_at", "Ngày tạo hợp đồng", "Created", "r.created_at"),
+        ),
+        "Hợp đồng",
+        "Contracts",
+        moment="date",
+        permission="contracts.view",
+    )
 
 
-def _transactions(lists: Lists) -> Related:
+def _transactions(lists: Lists, _: ZoneInfo) -> Related:
     return Related(
         "crm.transaction",
         _by_key(
@@ -120,9 +121,9 @@ CONTACT_POINTS = Related(
     "Further phones, e-mails, addresses and links",
     moment="created_at",
 )
-FACTS: dict[str, Callable[[Lists], Related]] = {
-    "contracts": lambda _: CONTRACTS,
+FACTS: dict[str, Callable[[Lists, ZoneInfo], Related]] = {
+    "contracts": _contracts,
     "transactions": _transactions,
-    "contacts": lambda _: CONTACTS,
-    "contact_points": lambda _: CONTACT_POINTS,
+    "contacts": lambda *_: CONTACTS,
+    "contact_points": lambda *_: CONTACT_POINTS,
 }

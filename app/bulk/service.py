@@ -81,7 +81,11 @@ async def preview(session: AsyncSession, actor: Actor, body: BulkPreviewIn) -> B
     kind = ACTIONS[body.action]
     actor.require(kind.permission)
     registry = await registries.load(session)
-    choice = await choose(await driver(session), registry, actor, body.selection, kind.where, None)
+    raw = await driver(session)
+    if body.action == "export":
+        choice = await exports.chosen(raw, registry, actor, body.selection)
+    else:
+        choice = await choose(raw, registry, actor, body.selection, kind.where, None)
     decided = await decide(Asked(session, actor, registry, body.params, preview=True), body.action)
     change = decided.change(registry, actor)
     found, losses = Outcome(), Losses()

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from app.core.clock import VIETNAM
 from app.core.i18n import language
@@ -54,7 +55,8 @@ class BadValue(Exception):
 class Field:
     """One field of a record.
 
-    `column` is where the value lives in the table, `slot` the typed column that filters read for an attribute.
+    `column` is where the value lives in the table, `slot` the typed column that filters read for an attribute; `zone`
+    the name of the time zone that a moment without one is meant in.
     """
 
     key: str
@@ -72,6 +74,7 @@ class Field:
     max_length: int = 255
     aliases: tuple[str, ...] = ()
     choice_keys: dict[str, str] = field(default_factory=dict, compare=False)
+    zone: str = VIETNAM.key
 
     def with_choices(self, choices: tuple[str, ...]) -> "Field":
         """The same field with its list of values, which may be written without case, and without accents where no two
@@ -162,7 +165,7 @@ def _date(field_: Field, raw: Any) -> str:
         serial = _from_serial(raw)
         parsed = serial.date() if serial else None
     else:
-        parsed = dates.parse_date(_as_text(raw))
+        parsed = dates.parse_date(_as_text(raw), ZoneInfo(field_.zone))
     if parsed is None or not 1900 <= parsed.year <= 2200:
         raise _only_a_year(field_, "date_invalid", raw) or BadValue(
             "date_invalid",
@@ -173,17 +176,18 @@ def _date(field_: Field, raw: Any) -> str:
 
 
 def _datetime(field_: Field, raw: Any) -> str:
+    zone = ZoneInfo(field_.zone)
     if isinstance(raw, datetime):
         parsed: datetime | None = raw
     elif _is_number(raw):
         parsed = _from_serial(raw)
     else:
-        parsed = _iso_moment(_as_text(raw)) or dates.parse_datetime(_as_text(raw))
+        parsed = _iso_moment(_as_text(raw)) or dates.parse_datetime(_as_text(raw), zone)
     if parsed is None or not 1900 <= parsed.year <= 2200:
         raise _only_a_year(field_, "datetime_invalid", raw) or BadValue(
             "datetime_invalid", f"{field_.vi} không phải ngày giờ hợp lệ", f"{field_.en} is not a moment"
         )
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=VIETNAM)
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)
     return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

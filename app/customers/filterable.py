@@ -5,7 +5,6 @@ Deleted customers are left out unless the tree itself names one of the fields of
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from dataclasses import field as dataclass_field
 from datetime import date
 from functools import cached_property, partial
 from typing import Any, Final
@@ -69,13 +68,23 @@ class CustomerFields:
 
     registry: Registry
     actor: Actor
-    today: date = dataclass_field(default_factory=today)
+    day: date | None = None
     entity: Entity = CUSTOMERS
+
+    @cached_property
+    def today(self) -> date:
+        """`day` if it is given, else the day that it is in the workspace."""
+        return self.day or today(self.registry.zone)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The workspace's time zone."""
+        return self.registry.zone
 
     @cached_property
     def related(self) -> Mapping[str, Related]:
         """The related facts that the caller may ask for, by their names."""
-        made = {key: make(self.registry.lists) for key, make in RELATED.items()}
+        made = {key: make(self.registry.lists, self.registry.zone) for key, make in RELATED.items()}
         allowed = {key: one for key, one in made.items() if not one.permission or self.actor.may(one.permission)}
         if sees_phones(self.actor):
             return allowed

@@ -9,11 +9,13 @@ from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import VIETNAM, time_zone
 from app.core.configuration import PerWorkspace
 from app.core.db import Database
 from app.core.fields import Field
@@ -23,6 +25,7 @@ from app.customers.duplicate_keys import DuplicateKey
 from app.customers.models import Attribute, Classification, CustomerGroup, FieldSetting, Tag
 from app.customers.words import UNIQUE_LENGTH
 from app.identity.models import User
+from app.identity.parameters import parameters
 
 BUILT_IN: tuple[Field, ...] = (
     Field("name", "Tên khách hàng", "Name", "text", 1, required=True, column="name", max_length=255,
@@ -148,7 +151,7 @@ class Registry:
 
     `owners` and `names` are the user names and full names of active people; `versions` those of fields that were
     changed (an unchanged one has version 1); `categories` those of relationships by their names; `lists` the ids of
-    the values of LISTS.
+    the values of LISTS; `zone` where the workspace's days begin.
     """
 
     fields: dict[str, Field]
@@ -162,6 +165,7 @@ class Registry:
     versions: dict[str, int] = dataclass_field(default_factory=dict)
     duplicate_keys: tuple[DuplicateKey, ...] = duplicate_keys.DEFAULT
     lists: dict[str, dict[str, UUID]] = dataclass_field(default_factory=dict)
+    zone: ZoneInfo = VIETNAM
 
     def get(self, key: str) -> Field | None:
         """A field by its key; an attribute also by its bare key where no built-in field has it."""
@@ -226,10 +230,11 @@ async def _build(session: AsyncSession, _version: int) -> Registry:
     }
     versions = {row.key: row.version for row in settings.values()}
     versions |= {f"attributes.{row.key}": row.version for row in attributes}
+    zone = time_zone((await parameters(session)).timezone)
     active = {kind: tuple(row.name for row in lists if row.kind == kind and row.active) for kind in ids}
 
     def complete(field: Field) -> Field:
-        setting = settings.get(field.key)
+        field, setting = replace(field, zone=zone.key), settings.get(field.key)
         if setting:
             field = replace(field, required=setting.required, position=setting.position)
         if field.key in active:
@@ -241,7 +246,7 @@ async def _build(session: AsyncSession, _version: int) -> Registry:
         return replace(field, choice_keys=_people(people)) if field.type == "person" else field
 
     fields = [complete(field) for field in BUILT_IN + EXTRA + ASSIGNABLE + SYSTEM]
-    fields += [attribute_field(row, people) for row in attributes]
+    fields += [replace(attribute_field(row, people), zone=zone.key) for row in attributes]
     fields.sort(key=lambda field: (field.position, field.key))
     return Registry(
         fields={field.key: field for field in fields},
@@ -255,6 +260,7 @@ async def _build(session: AsyncSession, _version: int) -> Registry:
         versions=versions,
         duplicate_keys=await duplicate_keys.load(session),
         lists={name: await read(session) for name, read in LISTS.items()},
+        zone=zone,
     )
 
 

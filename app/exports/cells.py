@@ -15,7 +15,7 @@ from app.exports.child import How
 from app.filters.search import Sql
 
 HOW: Final[dict[str, How]] = {"date": "date", "datetime": "datetime", "boolean": "boolean", "choices": "list"}
-MOMENT: Final = "to_char({} AT TIME ZONE 'Asia/Ho_Chi_Minh', 'DD/MM/YYYY HH24:MI:SS')"
+MOMENT: Final = "to_char({} AT TIME ZONE '{}', 'DD/MM/YYYY HH24:MI:SS')"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _column(
     if field.type == "record":
         return Column(header, f"(SELECT o.code FROM crm.customer o WHERE o.tenant_id = $1 AND o.id = {plain})")
     if field.type == "datetime":
-        return Column(header, MOMENT.format(plain))
+        return Column(header, MOMENT.format(plain, registry.zone.key))
     return Column(header, plain, HOW.get(field.type, "text"), _names(registry, field, vietnamese=vietnamese))
 
 

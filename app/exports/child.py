@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from functools import partial
 from itertools import chain, islice, repeat
 from struct import Struct
 from types import NoneType
@@ -27,7 +28,6 @@ Show = Callable[[Any], Cell]
 
 HEAD = Struct(">I")
 DONE = b"\x01"
-VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 # Also in their full-width forms, which some programs fold.
 DANGEROUS = "=+-@\t\r\n\x00＝＋－＠"
 TRUTH = {"vi": ("Có", "Không"), "en": ("Yes", "No")}
@@ -44,11 +44,13 @@ class Shown(msgspec.Struct):
 
 
 class Heading(msgspec.Struct):
-    """What the file looks like; a workbook begins its next sheet after so many `rows`."""
+    """What the file looks like; a workbook begins its next sheet after so many `rows`. `zone` is where moments are
+    told."""
 
     path: str
     format: str
     language: str
+    zone: str
     sheets: list[str]
     rows: int
     columns: list[Shown]
@@ -103,7 +105,7 @@ def _plain(value: Cell) -> Any:
 
 def _pages(heading: Heading, given: BinaryIO) -> Iterator[Iterator[Row]]:
     """The rows of each page, made column by column."""
-    shows = [_show(one, heading.language) for one in heading.columns]
+    shows = [_show(one, heading.language, ZoneInfo(heading.zone)) for one in heading.columns]
     while page := _receive(given):
         values: list[list[Any]] = msgspec.json.decode(page)
         yield zip(*(_column(show, column) for show, column in zip(shows, values, strict=True)), strict=True)
@@ -115,7 +117,7 @@ def _column(show: Show | None, values: list[Any]) -> list[Cell]:
     return values if PLAIN.issuperset(map(type, values)) else [_text(one) for one in values]
 
 
-def _show(column: Shown, language: str) -> Show | None:
+def _show(column: Shown, language: str, zone: ZoneInfo) -> Show | None:
     """What is done with each value of a column; None where nothing is."""
     names = column.names
     if column.how == "list":
@@ -125,7 +127,9 @@ def _show(column: Shown, language: str) -> Show | None:
     if column.how == "boolean":
         yes, no = TRUTH[language]
         return lambda value: None if value is None else yes if value in (True, "true") else no
-    return {"date": _date, "datetime": _moment}.get(column.how)
+    if column.how == "datetime":
+        return partial(_moment, zone)
+    return _date if column.how == "date" else None
 
 
 def _text(value: Any) -> Cell:
@@ -136,10 +140,10 @@ def _date(value: Any) -> Cell:
     return date.fromisoformat(value[:10]) if isinstance(value, str) else None
 
 
-def _moment(value: Any) -> Cell:
+def _moment(zone: ZoneInfo, value: Any) -> Cell:
     if not isinstance(value, str):
         return None
-    return datetime.fromisoformat(value).astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
+    return datetime.fromisoformat(value).astimezone(zone).strftime("%d/%m/%Y %H:%M:%S")
 
 
 def _list(value: Any, names: Mapping[str, str] | None) -> Cell:

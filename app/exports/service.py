@@ -136,7 +136,8 @@ async def open_file(work: Work, export_id: UUID, token: str) -> tuple[str, str, 
     who: ActorKind = kind
     actor = Actor(tenant_id, who, row.created_by, row.created_by_name)
     await record(session, actor, "export.downloaded", export_id, data={"rows": row.rows})
-    name = f"khach-hang-{row.created_at:%Y%m%d}.{row.format}"
+    zone = (await registries.load(session)).zone
+    name = f"khach-hang-{row.created_at.astimezone(zone):%Y%m%d}.{row.format}"
     return name, row.format, work.resources.blobs.stream(files.result(tenant_id, export_id, row.format))
 
 

@@ -84,6 +84,7 @@ class _Writing:
 
     def __init__(self, run: Run, row: Export, actor: Actor, registry: Registry, people: dict[UUID, str]) -> None:
         self._run, self._row, self._vietnamese = run, row, row.language == "vi"
+        self._zone = registry.zone
         sql = Sql(run.tenant_id, [row.id])
         self._columns = columns(sql, registry, row.columns, people, masked=row.masked, vietnamese=self._vietnamese)
         seen = f"c.id = ANY($2::uuid[]) AND c.deleted_at IS NULL AND ({visible(sql, actor)})"
@@ -152,7 +153,9 @@ class _Writing:
             Shown(header, one.how, None if one.names is None else dict(one.names))
             for header, one in zip(headers, self._columns, strict=True)
         ]
-        return Heading(str(path), self._row.format, self._row.language, [sheet, *further], SHEET_ROWS, shown)
+        return Heading(
+            str(path), self._row.format, self._row.language, self._zone.key, [sheet, *further], SHEET_ROWS, shown
+        )
 
 
 async def _send(process: Process, data: bytes) -> None:

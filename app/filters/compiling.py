@@ -123,7 +123,7 @@ class _Compiler:
                 f"Không có dữ liệu liên quan “{fact.related[:80]}” (có: {known})",
                 f"There are no related facts “{fact.related[:80]}”; there are {known}",
             )
-        own = RelatedFields(related, fields.today)
+        own = RelatedFields(related, fields.today, fields.zone)
         where = ["r.tenant_id = $1"]
         if not (isinstance(fact.where, Branch) and not fact.where.nodes):
             where.append(f"({self.node(fact.where, own, 'test')})")

@@ -7,7 +7,7 @@ today. Weeks begin on Monday. Who was born on 29 February has their birthday on 
 import re
 from calendar import isleap, monthrange
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -76,8 +76,8 @@ RELATIVE: Final[dict[str, tuple[Span, str, str]]] = {
 }
 
 
-def days(raw: Any, today: date) -> Days:
-    """The days that a value of a filter stands for.
+def days(raw: Any, today: date, zone: ZoneInfo) -> Days:
+    """The days that a value of a filter stands for; `zone` is that of a value that names a midnight elsewhere.
 
     Raises:
         BadValue: neither a day nor a word that means days.
@@ -89,7 +89,7 @@ def days(raw: Any, today: date) -> Days:
             return make(today, step)
         if match := _OFFSET.fullmatch(word):
             return _day(today, max(-MAX_DAYS, min(MAX_DAYS, int(match[1]))))
-        parsed = dates.parse_date(word)
+        parsed = dates.parse_date(word, zone)
         if parsed is not None and FIRST_YEAR <= parsed.year <= LAST_YEAR:
             return Days(parsed, parsed)
     raise BadValue(
@@ -99,11 +99,11 @@ def days(raw: Any, today: date) -> Days:
     )
 
 
-def moment(raw: Any) -> datetime | None:
-    """The moment of a value that says a time of day as well, None for all others."""
+def moment(raw: Any, zone: ZoneInfo) -> datetime | None:
+    """The moment of a value that says a time of day as well, in `zone` unless it says another; None for all others."""
     if not isinstance(raw, str) or ":" not in raw:
         return None
-    parsed: str = _MOMENT.parse(raw)
+    parsed: str = replace(_MOMENT, zone=zone.key).parse(raw)
     return datetime.fromisoformat(parsed)
 
 
@@ -143,13 +143,13 @@ def month_number(raw: Any) -> int:
     return raw
 
 
-def anniversaries(raw: Any, today: date) -> list[tuple[int, int]]:
+def anniversaries(raw: Any, today: date, zone: ZoneInfo) -> list[tuple[int, int]]:
     """The days of the year, as ranges of month * 100 + day, that a value stands for: `05/03`, or any days."""
     if isinstance(raw, str) and (match := _DAY_MONTH.fullmatch(raw.strip())):
         day, month = int(match[1]), int(match[2])
         if 1 <= month <= 12 and 1 <= day <= monthrange(2024, month)[1]:
             return [(month * 100 + day, month * 100 + day)]
-    return days_of_year(days(raw, today))
+    return days_of_year(days(raw, today, zone))
 
 
 def days_of_year(span: Days) -> list[tuple[int, int]]:
@@ -162,7 +162,7 @@ def days_of_year(span: Days) -> list[tuple[int, int]]:
     return [(_number(span.first), 1231), (101, last)]
 
 
-def say(raw: Any) -> str:
+def say(raw: Any, zone: ZoneInfo) -> str:
     """A value as a sentence says it."""
     if isinstance(raw, str):
         word = raw.strip()
@@ -171,18 +171,18 @@ def say(raw: Any) -> str:
         if match := _OFFSET.fullmatch(word):
             count = int(match[1])
             return f"{abs(count)} ngày {'trước' if count < 0 else 'tới'}" if count else "hôm nay"
-        parsed = dates.parse_date(raw)
+        parsed = dates.parse_date(raw, zone)
         if parsed is not None:
             return parsed.strftime("%d/%m/%Y")
     return str(raw)
 
 
-def say_on(raw: Any) -> str:
+def say_on(raw: Any, zone: ZoneInfo) -> str:
     """That something is on a day, or within the days that a word stands for, as a sentence says it."""
     if isinstance(raw, str) and (word := raw.strip()) in RELATIVE:
         return f"trong {RELATIVE[word][1]}"
     counted = isinstance(raw, str) and _OFFSET.fullmatch(raw.strip())
-    return f"{'vào' if counted else 'vào ngày'} {say(raw)}"
+    return f"{'vào' if counted else 'vào ngày'} {say(raw, zone)}"
 
 
 def _is_short_february_end(day: date) -> bool:

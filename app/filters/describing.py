@@ -4,6 +4,7 @@ Always in Vietnamese: it is written into histories and read by the people of the
 """
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from app.core.fields import BadValue
 from app.filters import dates
@@ -45,7 +46,7 @@ def describe(node: Node, fields: FieldSet, *, everybody: str = EVERYBODY) -> str
 def _node(node: Node, fields: FieldSet) -> str:
     if isinstance(node, Leaf):
         field = fields.get(node.field)
-        return _leaf(field, node.op, node.value) if field else node.field
+        return _leaf(field, node.op, node.value, fields.zone) if field else node.field
     if isinstance(node, Fact):
         return _fact(node, fields)
     if node.word == "not":
@@ -62,11 +63,11 @@ def _nested(node: Node, fields: FieldSet) -> str:
     return f"({said})" if isinstance(node, Branch) and node.word != "not" and len(node.nodes) > 1 else said
 
 
-def _leaf(field: Filterable, op: str, value: Any) -> str:
-    return f"{field.vi} {_condition(field, op, value)}"
+def _leaf(field: Filterable, op: str, value: Any, zone: ZoneInfo) -> str:
+    return f"{field.vi} {_condition(field, op, value, zone)}"
 
 
-def _condition(field: Filterable, op: str, value: Any) -> str:
+def _condition(field: Filterable, op: str, value: Any, zone: ZoneInfo) -> str:
     """What a condition says of its field."""
     if op == "is_empty":
         return "chưa có"
@@ -76,20 +77,21 @@ def _condition(field: Filterable, op: str, value: Any) -> str:
     if op in ("in_last_days", "in_next_days"):
         return f"trong {value} ngày {'qua' if op == 'in_last_days' else 'tới'}"
     if op == "between":
-        low, high = (_say(field, one, dated) for one in value)
+        low, high = (_say(field, one, zone if dated else None) for one in value)
         return f"từ {low} đến {high}"
     if op == "in_month":
         return f"{WORDS[op]} {_list(value, str)}"
     if dated and op in ("eq", "on_day"):
-        return dates.say_on(value)
+        return dates.say_on(value, zone)
     word = DATE_WORDS.get(op, WORDS[op]) if dated else WORDS[op]
+    said_in = zone if dated else None
     raw = op in ("contains", "not_contains", "starts_with", "ends_with")
-    return f"{word} {_list(value, lambda one: f'“{one}”' if raw else _say(field, one, dated))}"
+    return f"{word} {_list(value, lambda one: f'“{one}”' if raw else _say(field, one, said_in))}"
 
 
-def _say(field: Filterable, value: Any, dated: bool) -> str:
-    if dated:
-        return dates.say(value)
+def _say(field: Filterable, value: Any, zone: ZoneInfo | None) -> str:
+    if zone is not None:
+        return dates.say(value, zone)
     try:
         shown = field.show(field.parse(value))
     except BadValue:
@@ -108,18 +110,18 @@ def _fact(fact: Fact, fields: FieldSet) -> str:
     related = fields.related.get(fact.related)
     if related is None:
         return fact.related
-    own = RelatedFields(related, fields.today)
+    own = RelatedFields(related, fields.today, fields.zone)
     name = related.vi.lower()
     which = "" if is_everybody(fact.where) else f" có {_node(fact.where, own)}"
     moment = related.fields.get(related.moment)
     if fact.period is not None and moment is not None:
-        which += f" ({_leaf(moment, fact.period.op, fact.period.value)})"
+        which += f" ({_leaf(moment, fact.period.op, fact.period.value, own.zone)})"
     if fact.measure == "exists":
         return f"{'có' if fact.value else 'chưa có'} {name}{which}"
     if fact.measure == "last":
         dated = related.fields[fact.field or related.moment]
-        return f"{name}{which} gần nhất: {_leaf(dated, fact.op, fact.value)}"
+        return f"{name}{which} gần nhất: {_leaf(dated, fact.op, fact.value, own.zone)}"
     if fact.measure == "sum":
         field = related.fields[fact.field]
-        return f"tổng {field.vi.lower()} của {name}{which} {_condition(field, fact.op, fact.value)}"
-    return f"số {name}{which} {_condition(COUNT, fact.op, fact.value)}"
+        return f"tổng {field.vi.lower()} của {name}{which} {_condition(field, fact.op, fact.value, own.zone)}"
+    return f"số {name}{which} {_condition(COUNT, fact.op, fact.value, own.zone)}"

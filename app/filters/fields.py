@@ -13,7 +13,6 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from app.core.clock import VIETNAM
 from app.core.fields import BadValue, Field
 from app.core.i18n import language
 from app.core.vietnam import text as vn
@@ -62,7 +61,8 @@ class Filterable(_Named):
 
     `column` is an expression over the entity's alias, `cast` its SQL type. `parse` makes a caller's value what the
     column stores and raises BadValue. `anniversary` is the expression month * 100 + day of a date that comes again
-    each year; `needs` what a predicate must also say so that a partial index serves; `zone` where days begin.
+    each year; `needs` what a predicate must also say so that a partial index serves; `zone` where its days begin if not
+    in the workspace's zone.
     `show` says a stored value in a sentence, in Vietnamese. `private` is a value that not every caller may see, and
     `whole` one that this caller may not: it is compared with one whole value, never in part.
     """
@@ -78,7 +78,7 @@ class Filterable(_Named):
     lookup: Lookup = ""
     anniversary: str = ""
     needs: str = ""
-    zone: ZoneInfo = VIETNAM
+    zone: ZoneInfo | None = None
     choices: tuple[Choice, ...] | None = None
     private: bool = False
     whole: bool = False
@@ -115,6 +115,11 @@ class FieldSet(Protocol):
         ...
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The workspace's time zone, where days begin."""
+        ...
+
+    @property
     def related(self) -> Mapping[str, Related]:
         """The related facts by their names."""
         ...
@@ -130,6 +135,7 @@ class RelatedFields:
 
     of: Related
     today: date
+    zone: ZoneInfo
     entity: Entity = dataclass_field(init=False)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from app.core.db import escape_like
 from app.core.fields import BadValue
@@ -224,7 +225,7 @@ def _date(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, _w
         months = values_of(dates.month_number, value)
         if field.anniversary:
             return _ranges(sql, field.anniversary, [(month * 100 + 1, month * 100 + 31) for month in months])
-        local = field.column if field.cast == "date" else f"({field.column} AT TIME ZONE '{field.zone.key}')"
+        local = field.column if field.cast == "date" else f"({field.column} AT TIME ZONE '{_zone(fields, field).key}')"
         return f"extract(month FROM {local})::int = ANY({sql.arg(months)}::int[])"
     if op in ("in_last_days", "in_next_days"):
         count = dates.count_of_days(value)
@@ -232,53 +233,59 @@ def _date(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, _w
         span = make(fields.today, count)
         if field.anniversary:
             return _ranges(sql, field.anniversary, dates.days_of_year(span))
-        return _within(sql, field, span)
+        return _within(sql, fields, field, span)
     if op == "on_day":
         if field.anniversary:
-            return _ranges(sql, field.anniversary, dates.anniversaries(_single(value), fields.today))
-        return _within(sql, field, dates.days(_single(value), fields.today))
+            return _ranges(sql, field.anniversary, dates.anniversaries(_single(value), fields.today, fields.zone))
+        return _within(sql, fields, field, dates.days(_single(value), fields.today, fields.zone))
     if op == "between":
         low, high = _pair(value, lambda raw: _when(fields, field, raw))
-        if _span(field, low)[0] > _span(field, high)[1]:
+        if _span(fields, field, low)[0] > _span(fields, field, high)[1]:
             raise _reversed()
-        return f"{_edge(sql, field, 'gte', low)} AND {_edge(sql, field, 'lte', high)}"
-    return _edge(sql, field, op, _when(fields, field, value))
+        return f"{_edge(sql, fields, field, 'gte', low)} AND {_edge(sql, fields, field, 'lte', high)}"
+    return _edge(sql, fields, field, op, _when(fields, field, value))
 
 
 def _when(fields: FieldSet, field: Filterable, raw: Any) -> dates.Days | datetime:
     """The days of a value, or its moment where the field has a time of day and the value says one."""
-    moment = dates.moment(_single(raw)) if field.cast == "timestamptz" else None
-    return moment or dates.days(_single(raw), fields.today)
+    # Where its days begin elsewhere, the column holds days.
+    timed = field.cast == "timestamptz" and field.zone is None
+    moment = dates.moment(_single(raw), fields.zone) if timed else None
+    return moment or dates.days(_single(raw), fields.today, fields.zone)
 
 
-def _span(field: Filterable, when: dates.Days | datetime) -> tuple[datetime, datetime]:
+def _zone(fields: FieldSet, field: Filterable) -> ZoneInfo:
+    return field.zone or fields.zone
+
+
+def _span(fields: FieldSet, field: Filterable, when: dates.Days | datetime) -> tuple[datetime, datetime]:
     """Its first and its last moment."""
     if isinstance(when, datetime):
         return when, when
-    start, end = dates.bounds(when, field.zone)
+    start, end = dates.bounds(when, _zone(fields, field))
     return start, end - timedelta.resolution
 
 
-def _edge(sql: Sql, field: Filterable, op: str, when: dates.Days | datetime) -> str:
+def _edge(sql: Sql, fields: FieldSet, field: Filterable, op: str, when: dates.Days | datetime) -> str:
     """One side of a comparison with days or a moment: after them means after the last, before them before the first."""
     if isinstance(when, datetime):
         return compared(sql, field.column, field.cast, op, when)
     if op == "eq":
-        return _within(sql, field, when)
+        return _within(sql, fields, field, when)
     if field.cast == "date":
         return compared(sql, field.column, "date", op, when.last if op in ("gt", "lte") else when.first)
-    start, end = dates.bounds(when, field.zone)
+    start, end = dates.bounds(when, _zone(fields, field))
     if op in ("gt", "lte"):
         return compared(sql, field.column, field.cast, {"gt": "gte", "lte": "lt"}[op], end)
     return compared(sql, field.column, field.cast, op, start)
 
 
-def _within(sql: Sql, field: Filterable, span: dates.Days) -> str:
+def _within(sql: Sql, fields: FieldSet, field: Filterable, span: dates.Days) -> str:
     if field.cast == "date":
         if span.first == span.last:
             return compared(sql, field.column, "date", "eq", span.first)
         return compared(sql, field.column, "date", "between", span.first, span.last)
-    start, end = dates.bounds(span, field.zone)
+    start, end = dates.bounds(span, _zone(fields, field))
     return (
         f"{compared(sql, field.column, field.cast, 'gte', start)} AND "
         f"{compared(sql, field.column, field.cast, 'lt', end)}"

@@ -24,7 +24,7 @@ class Workspace(Base):
     id: Mapped[UUID]
     slug: Mapped[str] = mapped_column(Text, doc="what people type at the login: [a-z0-9-]{2,40}")
     name: Mapped[str]
-    timezone: Mapped[str] = mapped_column(Text, doc="IANA name; decides what `today` is")
+    timezone: Mapped[str] = mapped_column(Text, doc="IANA name; where days begin, until the parameters say so")
     created_at: Mapped[datetime]
 
 

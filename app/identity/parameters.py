@@ -2,35 +2,28 @@
 
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import configuration
 from app.core.actor import Actor
 from app.core.clock import now
 from app.core.db import tenant_of
 from app.core.errors import Stale
 from app.core.events import record
-from app.identity.models import WorkspaceSetting
+from app.identity.models import Workspace, WorkspaceSetting
 from app.identity.schemas import SettingsOut, SystemParameters
 
 
 async def parameters(session: AsyncSession) -> SystemParameters:
     """The parameters in force in the session's workspace."""
-    values = await session.scalar(select(WorkspaceSetting.values).where(WorkspaceSetting.id == tenant_of(session)))
-    return SystemParameters.model_validate(values or {})
+    return _in_force(await _row(session))
 
 
 async def read_settings(session: AsyncSession) -> SettingsOut:
     """The parameters with their version."""
-    row = (
-        await session.execute(
-            select(WorkspaceSetting.values, WorkspaceSetting.version, WorkspaceSetting.updated_at).where(
-                WorkspaceSetting.id == tenant_of(session)
-            )
-        )
-    ).one()
-    values = SystemParameters.model_validate(row[0])
-    return SettingsOut(**values.model_dump(), version=row.version, updated_at=row.updated_at)
+    row = await _row(session)
+    return SettingsOut(**_in_force(row).model_dump(), version=row.version, updated_at=row.updated_at)
 
 
 async def change_settings(session: AsyncSession, actor: Actor, version: int, given: dict[str, Any]) -> SettingsOut:
@@ -39,20 +32,42 @@ async def change_settings(session: AsyncSession, actor: Actor, version: int, giv
     Raises:
         Stale: another version.
     """
-    before = await read_settings(session)
-    if before.version != version:
+    row = await _row(session)
+    before = _in_force(row)
+    if row.version != version:
         raise Stale()
     changes = {name: (getattr(before, name), new) for name, new in given.items() if getattr(before, name) != new}
     if not changes:
-        return before
-    after = SystemParameters.model_validate(before.model_dump(exclude={"version", "updated_at"}) | given)
+        return await read_settings(session)
+    if "timezone" in changes:
+        await configuration.bump(session)
+    after = SystemParameters.model_validate(before.model_dump() | given)
+    kept = after.model_dump(mode="json", exclude_defaults=True, exclude={"timezone"})
+    # The zone's default is what the operator gave the workspace.
+    kept |= {"timezone": after.timezone} if after.timezone != row.timezone else {}
     changed = await session.scalar(
         update(WorkspaceSetting)
         .where(WorkspaceSetting.id == actor.tenant_id, WorkspaceSetting.version == version)
-        .values(values=after.model_dump(mode="json", exclude_defaults=True), version=version + 1, updated_at=now())
+        .values(values=kept, version=version + 1, updated_at=now())
         .returning(WorkspaceSetting.id)
     )
     if changed is None:
         raise Stale()
     await record(session, actor, "workspace_setting.changed", actor.tenant_id, changes=changes)
     return await read_settings(session)
+
+
+async def _row(session: AsyncSession) -> Row[Any]:
+    found = (
+        select(
+            Workspace.timezone, WorkspaceSetting.values.label("own"), WorkspaceSetting.version,
+            WorkspaceSetting.updated_at,
+        )
+        .join(WorkspaceSetting, WorkspaceSetting.tenant_id == Workspace.id)
+        .where(Workspace.id == tenant_of(session))
+    )  # fmt: skip
+    return (await session.execute(found)).one()
+
+
+def _in_force(row: Row[Any]) -> SystemParameters:
+    return SystemParameters.model_validate({"timezone": row.timezone, **row.own})

@@ -10,19 +10,16 @@ from app.core.events import record
 from app.core.work import Work
 from app.identity import accounts, passwords, throttle
 from app.identity.models import User, Workspace
+from app.identity.parameters import parameters
 from app.identity.schemas import MeOut, UserOut, WorkspaceOut
 
 
 async def me(session: AsyncSession, actor: Actor, user: UserOut) -> MeOut:
     """The caller's account together with the workspace."""
-    row = (
-        await session.execute(
-            select(Workspace.id, Workspace.slug, Workspace.name, Workspace.timezone).where(
-                Workspace.id == actor.tenant_id
-            )
-        )
-    ).one()
-    return MeOut(**user.model_dump(), workspace=WorkspaceOut.model_validate({**row._mapping}))
+    found = select(Workspace.id, Workspace.slug, Workspace.name).where(Workspace.id == actor.tenant_id)
+    row = (await session.execute(found)).one()
+    zone = (await parameters(session)).timezone
+    return MeOut(**user.model_dump(), workspace=WorkspaceOut(**row._mapping, timezone=zone))
 
 
 async def change_password(work: Work, actor: Actor, *, current: SecretStr, new: SecretStr) -> None:

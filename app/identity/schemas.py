@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr
 
 from app.core import fields
+from app.core.clock import VIETNAM, time_zone
 from app.core.schemas import ABSENT, Strict, example, patch_of
 from app.core.validation import wrong
 from app.core.vietnam import text
@@ -21,6 +22,13 @@ def _one_line(value: str) -> str:
     if not cleaned:
         raise wrong("missing", "Bắt buộc nhập", "This is required")
     return cleaned
+
+
+def _zone(value: str) -> str:
+    try:
+        return time_zone(value).key
+    except ValueError:
+        raise wrong("timezone_invalid", "Không có múi giờ này", "There is no such time zone") from None
 
 
 def _parsed(field: fields.Field) -> AfterValidator:
@@ -38,6 +46,7 @@ def _parsed(field: fields.Field) -> AfterValidator:
 Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_one_line)]
 Email = Annotated[str, Field(max_length=254, examples=["lan@congty.vn"]), _parsed(EMAIL)]
 Phone = Annotated[str, Field(max_length=40, examples=["0912345678"]), _parsed(PHONE)]
+TimeZone = Annotated[str, Field(min_length=1, max_length=64, examples=[VIETNAM.key]), AfterValidator(_zone)]
 Typed = Annotated[str, Field(min_length=1, max_length=200)]
 # Fields know no later year; the driver cannot bring the last hours of year 9999 to UTC.
 LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
@@ -256,6 +265,9 @@ class SystemParameters(BaseModel):
 
     group_description_required: bool = Field(False, description="Customer groups need a description.")
     trash_retention_days: int = Field(30, ge=0, le=3650, description="Days in the trash before a purge; 0: for ever.")
+    timezone: TimeZone = Field(
+        VIETNAM.key, description="IANA name of the zone where days begin: for filters, exports and imports."
+    )
 
 
 class SettingsPatch(patch_of(SystemParameters)):  # type: ignore[misc]  # its members are those of another model

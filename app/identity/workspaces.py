@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import system_actor
-from app.core.clock import new_id, now
+from app.core.clock import VIETNAM, new_id, now, time_zone
 from app.core.db import Database, on_conflict
 from app.core.errors import NotFound, invalid
 from app.core.events import record
@@ -23,7 +22,6 @@ from app.identity.models import Role, User, Workspace, WorkspaceSetting
 from app.identity.permissions import ROLES, RoleKey, in_order
 
 SLUG = re.compile(r"[a-z0-9-]{2,40}")
-TIMEZONE = "Asia/Ho_Chi_Minh"
 
 Seeder = Callable[[AsyncSession, UUID], Awaitable[None]]
 
@@ -64,7 +62,7 @@ async def create_workspace(
     slug: str,
     name: str,
     admin_password: str,
-    timezone: str = TIMEZONE,
+    timezone: str = VIETNAM.key,
     seed_workspace: Sequence[Seeder] = (),
 ) -> UUID:
     """Makes a workspace with its settings, three roles, the user `admin`, and what other domains seed; returns its id.
@@ -79,8 +77,8 @@ async def create_workspace(
         raise invalid("slug", "slug_invalid", "Mã doanh nghiệp chỉ gồm a-z, 0-9, -, từ 2 đến 40 ký tự",
                       "2 to 40 of a-z, 0-9 and -")  # fmt: skip
     try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+        time_zone(timezone)
+    except ValueError:
         raise invalid("timezone", "timezone_invalid", "Không có múi giờ này", "There is no such time zone") from None
     passwords.check_new(admin_password, accounts.ADMIN)
     password_hash = await passwords.hash_password(admin_password)

@@ -129,6 +129,14 @@ async def test_only_whom_the_caller_sees_and_who_lives(
     await throw(workspace.admin, mine[0]["id"])
     made = await export(sale.client, {"ids": ids}, columns=["code"])
     assert (made["total"], made["rows"]) == (4, 4), "two of a colleague, one in the trash"
+    # The same as a bulk action, which expects what its preview has counted.
+    for chosen in ({"ids": ids}, EVERYBODY):
+        body = {"action": "export", "selection": chosen}
+        preview = await sale.client.post(f"{API}/customers/bulk/preview", json=body)
+        assert (preview.status_code, preview.json()["count"]) == (200, 4), preview.text
+        reply = await ask(sale.client, "export", chosen, expected_count=preview.json()["count"], columns=["code"])
+        assert reply.status_code == 202, reply.text
+        assert (await until(sale.client, reply.json()["id"]))["state"] == "succeeded"
     either = [{"field": "deleted", "op": "eq", "value": value} for value in (True, False)]
     made = await export(workspace.admin, {"filter": {"or": either}}, columns=["code"])
     assert (made["total"], made["rows"]) == (6, 6)

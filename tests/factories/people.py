@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from app.core.actor import Actor
+from app.core.clock import VIETNAM
 from app.core.resources import Resources
 from app.core.settings import Settings
 from app.identity import accounts, passwords, sessions, workspaces
@@ -102,13 +103,18 @@ class Workspace:
 
 
 async def make_workspace(
-    settings: Settings, app: FastAPI, *, slug: str | None = None, name: str = "Công ty Thử"
+    settings: Settings,
+    app: FastAPI,
+    *,
+    slug: str | None = None,
+    name: str = "Công ty Thử",
+    timezone: str = VIETNAM.key,
 ) -> Workspace:
     """Makes a workspace with what all domains seed; the administrator's password is PASSWORD."""
     slug = slug or f"thu-{os.getpid()}-{next(_numbers)}"
     async with workspaces.owner_database(settings) as db:
         tenant_id = await workspaces.create_workspace(
-            db, slug=slug, name=name, admin_password=PASSWORD, seed_workspace=SEEDERS
+            db, slug=slug, name=name, admin_password=PASSWORD, timezone=timezone, seed_workspace=SEEDERS
         )
     return Workspace(tenant_id, slug, app, await sign_in(app, tenant_id, accounts.ADMIN))
 

@@ -11,7 +11,6 @@ from app.core.vietnam import phone
 from app.core.vietnam import text as vn
 from tests.filters.world import Row
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 DAY = timedelta(days=1)
 KINDS = {
     "name": "name", "code": "code", "email": "text", "company_name": "text", "note": "text", "phone": "phone",
@@ -28,6 +27,24 @@ KINDS = {
 CONTRACT_KINDS = {"value": "number", "state": "choice", "signed_on": "date", "date": "date"}
 BRANCHES = ("and", "or", "none_of", "not_all_of")
 OPPOSITE = {"ne": "eq", "not_in": "in", "not_contains": "contains", "none_of": "any_of", "is_not_empty": "is_empty"}
+
+
+def rows_in(rows: list[Row], zone: ZoneInfo) -> list[Row]:
+    """The customers with the day of a zone for each moment: conditions on trees ask for no more of it."""
+    moments = [key for key, kind in KINDS.items() if kind == "datetime"]
+    return [
+        Row(
+            row.id,
+            row.values | {key: _day_in(row.values[key], zone) for key in moments if row.values.get(key)},
+            [one | {"created_at": _day_in(one["created_at"], zone)} for one in row.contracts],
+        )
+        for row in rows
+    ]
+
+
+def _day_in(moment: datetime | str, zone: ZoneInfo) -> date:
+    known = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return known.astimezone(zone).date()
 
 
 def holds(node: Any, row: Row, today: date) -> bool:
@@ -143,11 +160,7 @@ def _celebrated(born: date, first: date, last: date) -> bool:
 
 
 def _day(have: Any) -> date:
-    if isinstance(have, datetime):
-        return have.astimezone(ZONE).date()
-    if isinstance(have, date):
-        return have
-    return datetime.fromisoformat(have).astimezone(ZONE).date() if "T" in have else date.fromisoformat(have)
+    return have if isinstance(have, date) else date.fromisoformat(have)
 
 
 def _days(value: str, today: date) -> tuple[date, date]:
@@ -198,7 +211,7 @@ def _holds_of(node: Any, values: dict[str, Any], today: date) -> bool:
 
 
 def _contract_day(contract: dict[str, Any]) -> date:
-    day: date = contract["signed_on"] or contract["created_at"].astimezone(ZONE).date()
+    day: date = contract["signed_on"] or contract["created_at"]
     return day
 
 

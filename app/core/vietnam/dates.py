@@ -12,22 +12,23 @@ __all__ = ["LOCAL", "from_serial", "parse_date", "parse_datetime", "parse_year",
 LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
-def parse_date(text: str) -> date | None:
+def parse_date(text: str, zone: ZoneInfo = LOCAL) -> date | None:
     """The day in dd/mm/yyyy, d/m/yy, dd-mm-yyyy, dd.mm.yyyy, yyyy-mm-dd or "ngày 5 tháng 3 năm 1990".
 
     Two-digit years follow the spreadsheets' rule: 00 to 29 are 2000 to 2029, 30 to 99 are 1930 to 1999.
-    Midnight may follow, as spreadsheets and dumps write it; any other time of day gives None.
+    Midnight may follow, as spreadsheets and dumps write it; any other time of day gives None. `zone` as in
+    `parse_datetime`.
     """
-    return _parse_date(text) if len(text) <= _LONGEST else None
+    return _parse_date(text, zone) if len(text) <= _LONGEST else None
 
 
-def parse_datetime(text: str) -> datetime | None:
+def parse_datetime(text: str, zone: ZoneInfo = LOCAL) -> datetime | None:
     """Naive local time from a date alone (midnight) or with a time of day after or before it.
 
     Times are 14:30, 14:30:05, 14h30, 14 giờ 30, 2:30 PM or 2:30 CH (SA and CH as Vietnamese spreadsheets
-    write them). An ISO time with Z or an offset is brought to Asia/Ho_Chi_Minh.
+    write them). An ISO time with Z or an offset is brought to `zone`.
     """
-    return _parse_datetime(text) if len(text) <= _LONGEST else None
+    return _parse_datetime(text, zone) if len(text) <= _LONGEST else None
 
 
 def parse_year(text: str) -> int | None:
@@ -96,19 +97,19 @@ _ROUND_SEPARATORS = re.compile(r"(?<=[0-9]) ?([/.-]) ?(?=[0-9])")
 
 
 @lru_cache(maxsize=8192)
-def _parse_date(text: str) -> date | None:
+def _parse_date(text: str, zone: ZoneInfo) -> date | None:
     if match := _DAY_FIRST(text):
         return _day(match[4], match[3], match[1])
     if match := _YEAR_FIRST(text):
         return _day(match[1], match[3], match[4])
-    moment = _parse_datetime(text)
+    moment = _parse_datetime(text, zone)
     return moment.date() if moment is not None and moment.time() == time.min else None
 
 
 @lru_cache(maxsize=4096)
-def _parse_datetime(text: str) -> datetime | None:
+def _parse_datetime(text: str, zone: ZoneInfo) -> datetime | None:
     if _ZONED(text):
-        return _from_zoned(text)
+        return _from_zoned(text, zone)
     body = _ROUND_SEPARATORS.sub(r"\1", fold(text.replace(",", " ")))
     match = _DATE_TIME(body) or _TIME_DATE(body)
     if match is None:
@@ -118,9 +119,9 @@ def _parse_datetime(text: str) -> datetime | None:
     return None if day is None or clock is None else datetime.combine(day, clock)
 
 
-def _from_zoned(text: str) -> datetime | None:
+def _from_zoned(text: str, zone: ZoneInfo) -> datetime | None:
     try:
-        return datetime.fromisoformat(text).astimezone(LOCAL).replace(tzinfo=None)
+        return datetime.fromisoformat(text).astimezone(zone).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return None
 

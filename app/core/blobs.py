@@ -80,10 +80,18 @@ class Blobs:
         except NotFoundError as error:
             raise FileNotFoundError(name) from error
 
-    async def delete_all(self, prefix: str) -> None:
-        """Deletes every blob under a folder-like prefix."""
+    async def folders(self, prefix: str) -> list[str]:
+        """The names of the folders right under a folder-like prefix, without it."""
+        found = await obstore.list_with_delimiter_async(self._store, prefix)
+        return [str(path).rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
+
+    async def delete_all(self, prefix: str) -> int:
+        """Deletes every blob under a folder-like prefix; answers how many."""
+        deleted = 0
         async for page in obstore.list(self._store, prefix):
             await obstore.delete_async(self._store, [item["path"] for item in page])
+            deleted += len(page)
+        return deleted
 
 
 def open_blobs(settings: Settings) -> Blobs:
@@ -91,7 +99,7 @@ def open_blobs(settings: Settings) -> Blobs:
     if settings.blob_url:
         return Blobs(from_url(settings.blob_url))
     folder = settings.data_dir.resolve() / "blobs"
-    return Blobs(LocalStore(folder, mkdir=True))
+    return Blobs(LocalStore(folder, mkdir=True, automatic_cleanup=True))
 
 
 def _os_error(error: BaseError) -> OSError:

@@ -149,9 +149,11 @@ async def forget(session: AsyncSession, key: Key) -> None:
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == key.id))
 
 
-async def purge(session: AsyncSession) -> None:
-    """Deletes the workspace's expired keys."""
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < func.now()))
+async def purge(session: AsyncSession, limit: int) -> int:
+    """Deletes up to so many of the workspace's expired keys; answers how many."""
+    old = select(IdempotencyKey.id).where(IdempotencyKey.expires_at < func.now()).limit(limit)
+    gone = await session.scalars(delete(IdempotencyKey).where(IdempotencyKey.id.in_(old)).returning(IdempotencyKey.id))
+    return len(gone.all())
 
 
 async def _fingerprint(request: Request) -> bytes:

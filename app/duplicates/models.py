@@ -19,7 +19,7 @@ class DuplicateSetting(TenantRow, Versioned, Base):
 
     keys: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, doc="[{no, fields, imports, ready}]")
     last_no: Mapped[int] = mapped_column(Integer, doc="the last number given to a key; none is used twice")
-    scanned_at: Mapped[datetime | None] = mapped_column(doc="when the values of the duplicate centre were last found")
+    scanned_at: Mapped[datetime | None] = mapped_column(doc="when the last look for the values of the centre began")
 
 
 class DuplicateValue(Base):

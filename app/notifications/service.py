@@ -1,14 +1,15 @@
 """Telling users what happened while they did something else."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Row, func, insert, select, update
+from sqlalchemy import CursorResult, Row, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
-from app.core.clock import new_id, now
+from app.core.clock import id_at, new_id, now
 from app.core.db import tenant_of
 from app.core.errors import NotFound
 from app.core.i18n import language
@@ -16,7 +17,11 @@ from app.core.paging import Pager
 from app.notifications.models import Notification
 from app.notifications.schemas import NotificationOut, NotificationPage, ReadOut
 
-__all__ = ["notify", "page", "read", "read_all"]
+__all__ = ["notify", "page", "purge", "read", "read_all"]
+
+# One that nobody reads is of no use for ever either.
+READ_KEPT = timedelta(days=90)
+UNREAD_KEPT = timedelta(days=365)
 
 COLUMNS = (
     *(Notification.id, Notification.kind, Notification.vi, Notification.en, Notification.subject_type),
@@ -93,6 +98,23 @@ async def read_all(session: AsyncSession, actor: Actor) -> ReadOut:
     unread = (Notification.user_id == actor.id, Notification.read_at.is_(None))
     marked = cast("CursorResult[Any]", await session.execute(update(Notification).where(*unread).values(read_at=now())))
     return ReadOut(marked=marked.rowcount)
+
+
+async def purge(session: AsyncSession, limit: int) -> int:
+    """Deletes up to so many of the workspace's notifications whose time is over; answers how many."""
+    moment = now()
+    # The primary key is in the order of time, so that only the old ones are looked at.
+    old = (
+        select(Notification.id)
+        .where(
+            Notification.id < id_at(moment - min(READ_KEPT, UNREAD_KEPT)),
+            or_(Notification.read_at < moment - READ_KEPT, Notification.id < id_at(moment - UNREAD_KEPT)),
+        )
+        .order_by(Notification.id)
+        .limit(limit)
+    )
+    gone = await session.scalars(delete(Notification).where(Notification.id.in_(old)).returning(Notification.id))
+    return len(gone.all())
 
 
 async def _unread(session: AsyncSession, actor: Actor) -> int:

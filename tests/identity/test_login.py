@@ -276,7 +276,7 @@ async def test_an_expired_session_is_over(client: httpx.AsyncClient, workspace: 
     assert (await client.get(ME, headers=bearer(good["access_token"]))).status_code == 401
     assert (await client.post(REFRESH, json={"refresh_token": good["refresh_token"]})).status_code == 401
     async with workspace.resources.db.transaction(workspace.id) as session:
-        await sessions.purge(session)
+        assert await sessions.purge(session, 10) > 0
         assert await session.scalar(select(func.count(RefreshToken.id))) == 0
 
 

@@ -1,17 +1,21 @@
 """Notifications over HTTP: everybody's own, newest first, read one by one or all at once."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import update
 
-from app.core.clock import new_id
-from app.notifications.service import notify
+from app.core.clock import id_at, new_id, now
+from app.notifications.models import Notification
+from app.notifications.service import READ_KEPT, UNREAD_KEPT, notify, purge
 from tests.conftest import MakeWorkspace
 from tests.factories.people import Person, Workspace
 
 API = "/api/v1/notifications"
+DAY = timedelta(days=1)
 
 
 async def told(workspace: Workspace, who: Person, *messages: str) -> list[str]:
@@ -114,3 +118,22 @@ async def test_only_people_have_notifications(workspace: Workspace, client: http
     await key.aclose()
     forged = await workspace.admin.get(API, params={"cursor": "AAAA"})
     assert 400 <= forged.status_code < 500
+
+
+async def test_old_notifications_go(workspace: Workspace) -> None:
+    person, moment = workspace.administrator, now()
+    ages = {"read": READ_KEPT + DAY, "unread": READ_KEPT + DAY, "recent": READ_KEPT - DAY, "ancient": UNREAD_KEPT + DAY}
+    kept = dict(zip(ages, await told(workspace, person, *ages), strict=True))
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        for number, (name, age) in enumerate(ages.items()):
+            born = moment - age
+            values = {"id": UUID(int=id_at(born).int + number), "created_at": born}
+            values |= {"read_at": born} if name in ("read", "recent") else {}
+            await session.execute(update(Notification).where(Notification.id == UUID(kept[name])).values(**values))
+        # Read yesterday, it stays for another while.
+        late = {"id": UUID(int=id_at(moment - READ_KEPT - DAY).int + len(ages)), "read_at": moment - DAY}
+    [late_id] = await told(workspace, person, "late")
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        await session.execute(update(Notification).where(Notification.id == UUID(late_id)).values(**late))
+        assert [await purge(session, 1) for _ in range(3)] == [1, 1, 0]
+    assert {one["message"] for one in (await seen(workspace.admin))["items"]} == {"unread", "recent", "late"}

@@ -17,7 +17,9 @@ from app.customers import attributes, groups, registry
 from app.customers.following import write_words
 from app.customers.service import code_of
 from app.customers.values import Values, check
-from app.demo.vocabulary import person
+from app.demo import dealings
+from app.demo.dealings import Dealings, is_company
+from app.demo.vocabulary import Person, person
 from app.identity import accounts, passwords, workspaces
 from app.seeding import SEEDERS
 
@@ -34,8 +36,8 @@ CHUNK = 10_000
 COLUMNS = (
     "tenant_id", "id", "code", "name", "phone", "phone_typed", "email", "birthday", "province", "province_typed",
     "gender", "address", "source_id", "customer_type_id", "company_name", "tax_code", "position", "note",
-    "relationship_id", "owner_id", "group_nos", "attributes", "t1", "t2", "n1", "d1", "created_by", "version",
-    "created_at", "updated_at",
+    "relationship_id", "owner_id", "kind", "group_nos", "tag_nos", "attributes", "t1", "t2", "n1", "d1", "created_by",
+    "version", "created_at", "updated_at",
 )  # fmt: skip
 
 
@@ -62,6 +64,8 @@ async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -
             await groups.create_group(session, actor, name=name, description="")
         for attribute in ATTRIBUTES:
             await attributes.create(session, actor, **attribute)
+        if customers:
+            await dealings.rules(session, actor)
         await configuration.bump(session)
     rng = random.Random(20260101)  # noqa: S311 -- the same demo every time
     for start in range(0, customers, CHUNK):
@@ -76,24 +80,34 @@ async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: ra
     rows, ids, members, events = list[tuple[Any, ...]](), list[UUID](), [], []
     moment = now()
     relationships = list(known.ids["relationship"].values())
+    dealt = await Dealings.of(session, actor, numbers)
     for offset, number in enumerate(numbers):
-        values = check(known, _invented(rng, number, known), creating=True)
+        who = person(rng, number)
+        given = _invented(rng, who, known)
+        if tags := dealt.tags():
+            given["tags"] = tags
+        values = check(known, given, creating=True)
         made = moment - timedelta(minutes=rng.randrange(1, 500_000))
         row = _row(actor, values, code_of(first + offset), rng.choice(owners), rng.choice(relationships), made)
         rows.append(tuple(row.get(column) for column in COLUMNS))
         ids.append(row["id"])
         members += [(actor.tenant_id, group.id, row["id"], made, None) for group in values.groups or []]
         events.append(_event(actor, values, row["id"], made))
+        dealt.add(row["id"], number, who, [tag.id for tag in values.tags or []], made)
     raw = await driver(session)
     await raw.copy_records_to_table("customer", schema_name="crm", columns=COLUMNS, records=rows)
     await write_words(raw, actor.tenant_id, ids)
     columns = ("tenant_id", "group_id", "customer_id", "added_at", "batch_id")
     await raw.copy_records_to_table("group_member", schema_name="crm", records=members, columns=columns)
     await raw.copy_records_to_table("event", schema_name="crm", records=events, columns=EVENT_COLUMNS)
+    await dealt.write(session)
 
 
-def _invented(rng: random.Random, number: int, known: registry.Registry) -> dict[str, Any]:
-    given: dict[str, Any] = {key: value for key, value in person(rng, number).items() if value is not None}
+def _invented(rng: random.Random, who: Person, known: registry.Registry) -> dict[str, Any]:
+    given: dict[str, Any] = {key: value for key, value in who.items() if value is not None}
+    if is_company(who):
+        given = {key: value for key, value in given.items() if key not in ("gender", "birthday", "position")}
+        given |= {"kind": "company", "name": who["company_name"]}
     given["attributes"] = {
         field.name: value for field, value in zip(known.attributes, _attributes(rng), strict=True) if value is not None
     }
@@ -110,6 +124,7 @@ def _attributes(rng: random.Random) -> Iterator[Any]:
 
 def _row(actor: Actor, values: Values, code: str, owner: UUID, relationship: UUID, made: Any) -> dict[str, Any]:
     return {
+        "kind": "individual",
         **values.columns,
         "tenant_id": actor.tenant_id,
         "id": new_id(),
@@ -117,6 +132,7 @@ def _row(actor: Actor, values: Values, code: str, owner: UUID, relationship: UUI
         "relationship_id": relationship,
         "owner_id": owner,
         "group_nos": sorted(group.no for group in values.groups or []),
+        "tag_nos": sorted(tag.no for tag in values.tags or []),
         "attributes": msgspec.json.encode(values.attributes).decode(),
         "created_by": None,
         "version": 1,

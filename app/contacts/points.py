@@ -13,13 +13,11 @@ from app.contacts.owners import find
 from app.contacts.schemas import PointIn, PointKind, PointOut, PointPage
 from app.core.actor import Actor
 from app.core.clock import new_id, now
-from app.core.db import driver
 from app.core.errors import Conflict, FieldError, Invalid
 from app.core.events import record
 from app.core.fields import BadValue, Field
 from app.core.paging import Pager
-from app.customers import phones
-from app.customers.service import phone_taken
+from app.customers.service import claim_phones
 from app.customers.values import required_error
 from app.customers.words import phone_tail
 
@@ -145,17 +143,8 @@ async def claim(session: AsyncSession, actor: Actor, customer: Mapping[str, Any]
     Raises:
         PhoneTaken, PhoneInContact
     """
-    if not numbers or customer["kind"] == "lead":
-        return
-    await phones.lock(session, numbers)
-    taken = await (await driver(session)).fetchval(
-        "SELECT phone FROM crm.customer WHERE tenant_id = $1 AND phone = ANY($2::text[]) AND deleted_at IS NULL "
-        "AND kind <> 'lead' AND id <> $3 LIMIT 1",
-        actor.tenant_id, list(numbers), customer["id"],
-    )  # fmt: skip
-    if taken:
-        raise await phone_taken(session, actor, taken)
-    await phones.refuse_held(session, actor, numbers, customer["id"])
+    if customer["kind"] != "lead":
+        await claim_phones(session, actor, customer["id"], numbers)
 
 
 async def page(

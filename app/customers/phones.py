@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
-from app.core.db import driver
+from app.core.db import driver, tenant_of
 from app.core.errors import AppError
 from app.core.masking import sees_phones
 from app.core.vietnam import phone as phones
@@ -35,6 +35,16 @@ async def lock(session: AsyncSession, numbers: Sequence[str]) -> None:
     for number in sorted(set(numbers)):
         key = f"phone:{session.info['tenant_id']}:{number}"
         await raw.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+
+
+async def further(session: AsyncSession, customer_id: UUID) -> list[str]:
+    """The phones of a customer beside its own: its contacts' among them."""
+    rows = await (await driver(session)).fetch(
+        "SELECT DISTINCT p.value FROM crm.contact_point p "
+        "WHERE p.tenant_id = $1 AND p.customer_id = $2 AND p.kind = 'phone'",
+        tenant_of(session), customer_id,
+    )  # fmt: skip
+    return [row["value"] for row in rows]
 
 
 async def refuse_held(session: AsyncSession, actor: Actor, numbers: Sequence[str], own: UUID | None) -> None:

@@ -1,6 +1,6 @@
 """The verbs on one customer. Each runs in the caller's transaction and records one event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ from app.customers.visibility import of_one, visible
 from app.customers.words import phone_tail, search_words
 from app.filters.search import Sql
 
-__all__ = ["create", "delete_one", "load_for_change", "update_one", "write_search"]
+__all__ = ["claim_phones", "create", "delete_one", "load_for_change", "update_one", "write_search"]
 
 
 async def create(session: AsyncSession, actor: Actor, given: Mapping[str, Any]) -> UUID:
@@ -98,12 +98,7 @@ async def update_one(
     if values.tags is not None:
         columns["tag_nos"] = sorted(tag.no for tag in values.tags)
     with on_conflict({"customer_phone_uq": PhoneTaken}):
-        phone, kind = columns.get("phone", before["phone"]), columns.get("kind", before["kind"])
-        if phone and ("phone" in changes or before["kind"] == "lead" != kind):
-            await phones.lock(session, [phone])
-            await _refuse_taken_phone(session, actor, customer_id, phone)
-            if kind != "lead":
-                await phones.refuse_held(session, actor, [phone], customer_id)
+        await _claim_phones(session, actor, before, columns, changes)
         await session.execute(
             update(Customer)
             .where(Customer.id == customer_id)
@@ -275,6 +270,51 @@ async def _refusal_of_phone(session: AsyncSession, actor: Actor, phone: str) -> 
 def _defaults(registry: Registry) -> dict[str, Any]:
     first = registry.first_relationship
     return {"relationship_id": registry.ids["relationship"][first]} if first else {}
+
+
+async def _claim_phones(
+    session: AsyncSession,
+    actor: Actor,
+    before: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> None:
+    """Sees to it that a customer's new phone is nobody else's; nor any of its phones, where it is a lead no more.
+
+    Raises:
+        PhoneTaken, PhoneInContact
+    """
+    phone, kind = columns.get("phone", before["phone"]), columns.get("kind", before["kind"])
+    converted = before["kind"] == "lead" != kind
+    own = [phone] if phone and (converted or "phone" in changes) else []
+    further = await phones.further(session, before["id"]) if converted else []
+    if not own and not further:
+        return
+    await phones.lock(session, [*own, *further])
+    if own:
+        await _refuse_taken_phone(session, actor, before["id"], own[0])
+    if kind != "lead":
+        await claim_phones(session, actor, before["id"], [*own, *further])
+
+
+async def claim_phones(session: AsyncSession, actor: Actor, customer_id: UUID, numbers: Sequence[str]) -> None:
+    """Sees to it that no other customer who is more than a lead has these phones, itself or by a contact; nor will,
+    before this commits.
+
+    Raises:
+        PhoneTaken, PhoneInContact
+    """
+    if not numbers:
+        return
+    await phones.lock(session, numbers)
+    taken = await (await driver(session)).fetchval(
+        "SELECT phone FROM crm.customer WHERE tenant_id = $1 AND phone = ANY($2::text[]) AND deleted_at IS NULL "
+        "AND kind <> 'lead' AND id <> $3 LIMIT 1",
+        tenant_of(session), list(numbers), customer_id,
+    )  # fmt: skip
+    if taken:
+        raise await phone_taken(session, actor, taken)
+    await phones.refuse_held(session, actor, numbers, customer_id)
 
 
 async def _refuse_taken_phone(session: AsyncSession, actor: Actor, customer_id: UUID, phone: str) -> None:

@@ -257,3 +257,15 @@ async def test_a_lead_with_a_contacts_phone_is_not_made_a_customer_by_an_edit(wo
     detail = (await workspace.admin.patch(path, json={"kind": "company"}, headers=english)).json()["detail"]
     assert detail.endswith("which has no owner")
     assert (await workspace.admin.patch(path, json={"kind": "lead", "note": "a"}, headers=version)).status_code == 200
+
+
+@pytest.mark.feature("A067", "A068", "A084")
+async def test_the_contract_has_the_words_for_what_succeeds(workspace: Workspace) -> None:
+    """A reply that succeeds is the record itself; what a screen says of it stands in the contract."""
+    paths = (await workspace.admin.get("/openapi.json")).json()["paths"]
+    for path, method, status, words in (
+        (PATH, "post", "201", "“Thêm mới thành công”"),
+        ("/api/v1/groups", "post", "201", "“Thêm mới thành công”"),
+        (PATH + "/{customer_id}", "patch", "200", "“Cập nhật thông tin thành công”"),
+    ):
+        assert paths[path][method]["responses"][status]["description"].endswith(words), path

@@ -19,6 +19,7 @@ from app.customers.search_routes import router as searches
 from app.customers.tab_routes import router as tabs
 from app.customers.tag_routes import router as tags
 from app.customers.trash_routes import router as trash
+from app.duplicates.convert_routes import router as conversions
 from app.duplicates.merge_routes import router as merges
 from app.duplicates.routes import router as duplicates
 from app.exports.routes import router as exports
@@ -42,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     attributes,
     classifications,
     contacts,
+    conversions,
     tabs,
     duplicates,
     merges,

@@ -5,14 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from app.contacts import converting, points, service
+from app.contacts import points, service
 from app.contacts.schemas import (
     ContactIn,
     ContactOut,
     ContactPage,
     ContactPatch,
-    ConvertIn,
-    ConvertOut,
     PointIn,
     PointKind,
     PointOut,
@@ -80,13 +78,6 @@ async def delete_contact(
 ) -> None:
     """With its phones and addresses. A person's own contact cannot go alone: `contact_is_customer`."""
     await service.remove(session, actor, customer_id, contact_id, version=version)
-
-
-@router.post(f"{ONE}/convert", summary="Convert a customer")
-async def convert_customer(actor: CanEdit, session: Session, customer_id: UUID, body: ConvertIn) -> ConvertOut:
-    """Makes a lead a person or a company, or a person a company. A lead whose phone another customer or its contact
-    has is not doubled: it becomes a contact of that customer."""
-    return await converting.convert(session, actor, customer_id, **body.model_dump())
 
 
 def points_of(kind: PointKind, path: str, one: str, many: str) -> None:

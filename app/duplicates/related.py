@@ -105,11 +105,18 @@ async def counts(raw: asyncpg.Connection, tenant_id: UUID, master: UUID, sources
 
 
 async def move(
-    raw: asyncpg.Connection, tenant_id: UUID, master: UUID, sources: Sequence[UUID], merge_id: UUID, moment: datetime
+    raw: asyncpg.Connection,
+    tenant_id: UUID,
+    master: UUID,
+    sources: Sequence[UUID],
+    merge_id: UUID,
+    moment: datetime,
+    leave: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Brings everything to the master and notes each row in the merge; how many of each kind."""
+    """Brings everything to the master, but for the kinds to `leave`, and notes each row in the merge; how many of each
+    kind."""
     moved = {}
-    for one in RELATED:
+    for one in (one for one in RELATED if one.what not in leave):
         count = await raw.fetchval(_move_sql(one), tenant_id, master, list(sources), merge_id, moment)
         if count:
             moved[one.what] = count

@@ -23,7 +23,8 @@ async def convert(workspace: Workspace, customer: dict[str, Any], **body: Any) -
 async def test_a_lead_becomes_a_person_or_a_company_with_its_history(workspace: Workspace) -> None:
     lead = await add(workspace.admin, kind="lead", company_name="Công ty Hoa Sen", position="Giám đốc")
     done = await convert(workspace, lead, kind="individual")
-    assert done == {"id": lead["id"], "kind": "individual", "attached": False, "contact_id": None, "version": 2}
+    none = {"attached": False, "contact_id": None, "merge_id": None}
+    assert done == {"id": lead["id"], "kind": "individual", "version": 2, **none}
     again = await workspace.admin.post(f"{PATH}/{lead['id']}/convert", json={"kind": "individual"})
     assert (again.status_code, again.json()["code"]) == (409, "same_kind")
     made = await convert(workspace, lead, kind="company")
@@ -136,3 +137,31 @@ async def test_the_contacts_of_a_lead_change_with_it(workspace: Workspace) -> No
     restored = await workspace.admin.post(f"{PATH}/{lead['id']}/restore")
     assert (restored.status_code, restored.json()["code"]) == (409, "customer_merged")
     assert "gắn vào" in restored.json()["detail"]
+
+
+@pytest.mark.parametrize("holder", ["customer", "contact"])
+@pytest.mark.parametrize("further", [True, False])
+async def test_an_edit_of_the_kind_looks_at_every_phone_of_the_lead(
+    workspace: Workspace, holder: str, further: bool
+) -> None:
+    lead = await add(workspace.admin, kind="lead", name="Chị Mai")
+    if further:
+        await workspace.admin.post(f"{PATH}/{lead['id']}/phones", json={"value": "0977000111"})
+    else:
+        await contact(workspace.admin, lead, name="Lan", phones=[{"value": "0977000111"}])
+    other = await company(workspace, **({"phone": "0977000111"} if holder == "customer" else {}))
+    if holder == "contact":
+        await contact(workspace.admin, other, name="Lan", phones=[{"value": "0977000111"}])
+    url, version = f"{PATH}/{lead['id']}", {"If-Match": '"1"'}
+    for body in ({"kind": "company"}, {"kind": "individual", "phone": "0977000222"}):
+        refused = await workspace.admin.patch(url, json=body, headers=version)
+        code = "phone_taken" if holder == "customer" else "phone_in_contact"
+        assert (refused.status_code, refused.json()["code"]) == (409, code), refused.text
+        assert refused.json()["existing_id"] == other["id"]
+    # A lead may have them; and who is rid of them may become a customer.
+    assert (await workspace.admin.patch(url, json={"name": "Mai"}, headers=version)).status_code == 200
+    for one in (await workspace.admin.get(f"{url}/phones")).json()["items"]:
+        if one["value"] == "+84977000111":
+            await workspace.admin.delete(f"{url}/phones/{one['id']}")
+    changed = await workspace.admin.patch(url, json={"kind": "company"}, headers={"If-Match": '"2"'})
+    assert (changed.status_code, changed.json()["kind"]) == (200, "company"), changed.text

@@ -1,7 +1,7 @@
 """Conversion of customers: a lead becomes a person or a company, or a contact of the customer whose phone it has."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -11,26 +11,41 @@ from app.contacts import points
 from app.contacts.models import Contact, ContactPoint
 from app.contacts.owners import COLUMNS, find
 from app.contacts.points import Point
-from app.contacts.schemas import ConvertOut, PointKind
+from app.contacts.schemas import PointKind
 from app.contacts.service import insert_contact
 from app.core.actor import Actor
-from app.core.clock import now
+from app.core.clock import new_id, now
 from app.core.db import driver
 from app.core.errors import Conflict, invalid
 from app.core.events import record
 from app.core.vietnam import text as vn
-from app.customers import phones
+from app.customers import phones, stages
+from app.customers import registry as registries
 from app.customers.changing import deleter
 from app.customers.models import Customer, UniqueValue
 from app.customers.service import update_one
 from app.customers.visibility import visible
 from app.customers.words import phone_tail
+from app.duplicates import related
+from app.duplicates.convert_schemas import ConvertOut
+from app.duplicates.merging import NOTE_ITEMS, follow, tell_referred, write_columns
+from app.duplicates.models import Merge
+from app.duplicates.planning import MAX_NOTE
 from app.filters.search import Sql
 
 __all__ = ["convert"]
 
-
-PERSON = ("name", "position", "birthday", "gender", "note")
+# What came to a customer by a merge. $2 the merge.
+CAME: Final = """
+SELECT count(*) FILTER (WHERE k.move_to_signed) AS contract_signed, count(k.id) AS contract, count(t.id) AS transaction
+FROM crm.merge_item i
+LEFT JOIN crm.contract k ON k.tenant_id = $1 AND i.what = 'contracts' AND k.id = i.row_id
+LEFT JOIN crm.transaction t ON t.tenant_id = $1 AND i.what = 'transactions' AND t.id = i.row_id
+WHERE i.tenant_id = $1 AND i.merge_id = $2
+"""
+REFERRED_BY: Final = "SELECT count(*) FROM crm.customer c WHERE c.tenant_id = $1 AND c.id = $2 AND c.referrer_id = $3"
+VERSION: Final = "SELECT c.version FROM crm.customer c WHERE c.tenant_id = $1 AND c.id = $2"
+PERSON: Final = ("name", "position", "birthday", "gender", "note")
 
 
 class SameKind(Conflict):
@@ -78,8 +93,7 @@ async def convert(
 
 async def _numbers(session: AsyncSession, customer: Mapping[str, Any]) -> list[str]:
     """All phones of a customer and its contacts."""
-    further = select(ContactPoint.value).where(ContactPoint.customer_id == customer["id"], ContactPoint.kind == "phone")
-    return [*([customer["phone"]] if customer["phone"] else []), *await session.scalars(further)]
+    return [*([customer["phone"]] if customer["phone"] else []), *await phones.further(session, customer["id"])]
 
 
 async def _known(
@@ -110,29 +124,79 @@ async def _known(
 
 
 async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], into: Mapping[str, Any]) -> ConvertOut:
-    """Makes the lead a contact of the customer, with its phones and contacts; its former id leads to the customer."""
+    """Makes the lead a contact of the customer; whatever belonged to it goes there as by a merge, which is kept as one
+    and undone as one. Its former id leads to the customer."""
+    raw, moment = await driver(session), now()
+    changes: dict[str, tuple[Any, Any]] = {"contacts": (None, lead["name"])}
+    before, written = dict[str, Any](), dict[str, Any]()
+    if await raw.fetchval(REFERRED_BY, actor.tenant_id, into["id"], lead["id"]):
+        # Whoever referred the customer is a contact of it now.
+        before["referrer"] = {"referrer_id": str(lead["id"]), "referrer_user_id": None}
+        written["referrer"] = dict.fromkeys(before["referrer"])
+        changes["referrer"] = (str(lead["id"]), None)
+    merge = Merge(
+        tenant_id=actor.tenant_id, id=new_id(), master_id=into["id"], source_ids=[lead["id"]], sources="delete",
+        before=before, written=written, moved={}, created_by=actor.id, created_by_name=actor.name, version=1,
+        created_at=moment, updated_at=moment,
+    )  # fmt: skip
+    session.add(merge)
+    await session.flush()
     await _retire(session, actor, lead["id"], into["id"])
-    contact_id = await _same_person(session, lead, into)
-    if contact_id is None:
-        values = {key: lead[key] for key in PERSON}
-        contact_id = await insert_contact(session, actor, into, values, _own_points(lead), primary=False)
-    else:
-        await _complete(session, actor, lead, into, contact_id)
-    of_lead = {"customer_id": into["id"]}
-    own = (ContactPoint.customer_id == lead["id"], ContactPoint.contact_id.is_(None))
-    await session.execute(update(ContactPoint).where(*own).values(contact_id=contact_id, **of_lead))
-    await session.execute(update(ContactPoint).where(ContactPoint.customer_id == lead["id"]).values(**of_lead))
-    await session.execute(
-        update(Contact)
-        .where(Contact.customer_id == lead["id"])
-        .values(is_primary=False, version=Contact.version + 1, updated_at=now(), **of_lead)
-    )
+    contact_id, added = await _become_contact(session, actor, lead, into, merge.id)
+    moved = await related.move(raw, actor.tenant_id, into["id"], [lead["id"]], merge.id, moment, leave=("points",))
+    merge.moved = {**moved, "points": added} if added else moved
+    await write_columns(raw, actor.tenant_id, into["id"], list(written.values()))
+    registry = await registries.load(session)
+    await follow(session, actor, registry, [into["id"], lead["id"]])
+    if "referred" in moved:
+        await tell_referred(session, actor, merge.id, into["id"])
     told = {"kind": (lead["kind"], "contact")}
-    data = {"contact_id": contact_id, "lead_id": lead["id"], "customer_id": into["id"]}
+    data = {"contact_id": contact_id, "lead_id": lead["id"], "customer_id": into["id"], "merge_id": merge.id}
     await record(session, actor, "customer.converted", lead["id"], changes=told, data=data)
-    changes = {"contacts": (None, lead["name"])}
-    await record(session, actor, "customer.contact_added", into["id"], changes=changes, data=data)
-    return ConvertOut(id=into["id"], kind=into["kind"], attached=True, contact_id=contact_id, version=into["version"])
+    await record(session, actor, "customer.contact_added", into["id"], changes=changes, data={**data, "moved": moved})
+    await _advance(session, actor, into["id"], merge.id)
+    version: int = await raw.fetchval(VERSION, actor.tenant_id, into["id"])
+    return ConvertOut(
+        id=into["id"], kind=into["kind"], attached=True, contact_id=contact_id, merge_id=merge.id, version=version
+    )
+
+
+async def _become_contact(
+    session: AsyncSession, actor: Actor, lead: Mapping[str, Any], into: Mapping[str, Any], merge_id: UUID
+) -> tuple[UUID, int]:
+    """The contact that the lead is now, and how many phones, addresses and links it got by that. The lead's own stay
+    with it as they were."""
+    further = select(ContactPoint).where(ContactPoint.customer_id == lead["id"], ContactPoint.contact_id.is_(None))
+    rows = await session.scalars(further.order_by(ContactPoint.id))
+    own = [Point(cast("PointKind", row.kind), row.value, row.label, row.typed) for row in rows]
+    given = _own_points(lead)
+    for one in own:
+        if one.value not in {other.value for other in given[one.kind]}:
+            given[one.kind].append(one)
+    contact_id, made = await _same_person(session, lead, into), False
+    if contact_id is None:
+        values, made = {key: lead[key] for key in PERSON}, True
+        contact_id = await insert_contact(session, actor, into, values, {}, primary=False)
+    else:
+        await _complete(session, lead, contact_id)
+    known = set(await session.scalars(select(ContactPoint.value).where(ContactPoint.contact_id == contact_id)))
+    missing = [one for many in given.values() for one in many if one.value not in known]
+    added = await points.keep(session, actor, into, contact_id, missing)
+    items = [("added_points", one_id) for one_id in added] + ([("added_contacts", contact_id)] if made else [])
+    if items:
+        names, ids = map(list, zip(*items, strict=True))
+        raw = await driver(session)
+        await raw.execute(NOTE_ITEMS, actor.tenant_id, merge_id, names, ids, [lead["id"]] * len(items))
+    return contact_id, len(added)
+
+
+async def _advance(session: AsyncSession, actor: Actor, customer_id: UUID, merge_id: UUID) -> None:
+    """Moves the customer to the stage that the contracts and transactions mean that came to it."""
+    found = await (await driver(session)).fetchrow(CAME, actor.tenant_id, merge_id)
+    for fact in ("contract_signed", "contract", "transaction"):
+        if found[fact]:
+            await stages.fact_happened(session, actor, [customer_id], fact, {"merge_id": merge_id})
+            return
 
 
 async def _retire(session: AsyncSession, actor: Actor, lead_id: UUID, into_id: UUID) -> None:
@@ -164,18 +228,17 @@ async def _same_person(session: AsyncSession, lead: Mapping[str, Any], into: Map
     return found
 
 
-async def _complete(
-    session: AsyncSession, actor: Actor, lead: Mapping[str, Any], into: Mapping[str, Any], contact_id: UUID
-) -> None:
+async def _complete(session: AsyncSession, lead: Mapping[str, Any], contact_id: UUID) -> None:
     """Gives the contact what the lead knew and it did not."""
     row = (await session.scalars(select(Contact).where(Contact.id == contact_id))).one()
+    before = {key: getattr(row, key) for key in PERSON}
     for key in PERSON:
-        if getattr(row, key) is None:
+        if before[key] is None:
             setattr(row, key, lead[key])
+    if before["note"] and lead["note"] and lead["note"] not in before["note"]:
+        row.note = f"{before['note']}\n{lead['note']}"[:MAX_NOTE]
     row.version, row.updated_at = row.version + 1, now()
-    known = set(await session.scalars(select(ContactPoint.value).where(ContactPoint.contact_id == contact_id)))
-    missing = [one for many in _own_points(lead).values() for one in many if one.value not in known]
-    await points.keep(session, actor, into, contact_id, missing)
+    await session.flush()
 
 
 def _own_points(customer: Mapping[str, Any]) -> dict[PointKind, list[Point]]:
@@ -201,5 +264,6 @@ async def _change_kind(
     changes = {"kind": kind, "name": new_name}
     await update_one(session, actor, customer["id"], changes, version=customer["version"], told=told)
     return ConvertOut(
-        id=customer["id"], kind=kind, attached=False, contact_id=contact_id, version=customer["version"] + 1
-    )
+        id=customer["id"], kind=kind, attached=False, contact_id=contact_id, merge_id=None,
+        version=customer["version"] + 1,
+    )  # fmt: skip

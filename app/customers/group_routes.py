@@ -40,7 +40,9 @@ async def list_groups(
     )  # fmt: skip
 
 
-@router.post("", summary="Add a group", status_code=201)
+@router.post(
+    "", summary="Add a group", status_code=201, response_description="The new group: “Thêm mới thành công”"
+)  # fmt: skip
 async def create_group(actor: CanManage, session: Session, response: Response, body: GroupIn) -> GroupOut:
     """Without a name: `group_name_required`, “Vui lòng nhập tên nhóm”. The description may be required by the
     workspace's settings."""

@@ -67,7 +67,10 @@ async def list_customers(
     return _json(await queries.list_json(work.reader, actor, known, ask, work.resources.settings.secret))
 
 
-@router.post("", summary="Add a customer", status_code=201, response_model=CustomerOut)
+@router.post(
+    "", summary="Add a customer", status_code=201, response_model=CustomerOut,
+    response_description="The new customer: “Thêm mới thành công”",
+)  # fmt: skip
 async def create_customer(actor: CanCreate, session: Session, body: CustomerIn) -> Response:
     """Refuses a phone that another customer has: `phone_taken`, “Số điện thoại đã tồn tại”."""
     customer_id = await service.create(session, actor, body.model_dump(exclude_unset=True))
@@ -92,7 +95,10 @@ async def get_customer(actor: CanRead, work: CurrentWork, customer_id: UUID) -> 
     return await _one(work.reader, actor, customer_id)
 
 
-@router.patch("/{customer_id}", summary="Change a customer", response_model=CustomerOut)
+@router.patch(
+    "/{customer_id}", summary="Change a customer", response_model=CustomerOut,
+    response_description="The customer as it is now: “Cập nhật thông tin thành công”",
+)  # fmt: skip
 async def update_customer(
     actor: CanEdit, session: Session, customer_id: UUID, version: IfMatch, body: CustomerPatch
 ) -> Response:

@@ -23,12 +23,15 @@ __all__ = [
     "WithPhonesByName",
     "answer_to",
     "masked",
+    "masked_typed",
     "sees_phones",
 ]
 
 REVEAL: Final = "customers.reveal_phone"
 # Phones are stored in E.164 and nothing else is, so that a stored one is known wherever it stands.
 STORED: Final = re.compile(r"(?<![\w+])\+[1-9][0-9]{6,14}(?![0-9])")
+# What may be a phone in what people typed: digits, with at most one separator between two of them.
+TYPED: Final = re.compile(r"(?<![\w+])[+(]?[0-9](?:[\s.()-]?[0-9]){7,}(?![0-9])")
 
 _seen: ContextVar[bool] = ContextVar("phones_seen", default=False)
 
@@ -50,6 +53,21 @@ def masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: masked(one) for key, one in value.items()}
     return [masked(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def masked_typed(value: str) -> str:
+    """What somebody typed, with whatever in it may be a phone masked."""
+    return TYPED.sub(_masked_digits, value)
+
+
+def _masked_digits(found: re.Match[str]) -> str:
+    stored = phone.normalise(found[0])
+    if stored is not None:
+        return phone.mask(stored)
+    digits = re.sub("[^0-9]", "", found[0])
+    # Two numbers that were written as one are no phone, and hold two.
+    written_as_one = len(digits) > 9 and found[0].startswith(("0", "+", "(", "84"))
+    return f"{digits[:4]}***{digits[-3:]}" if written_as_one else found[0]
 
 
 def _shown(value: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from app.core.actor import Actor
+from app.core.masking import REVEAL
 from app.core.work import Work
 from app.imports import files, queries
 from app.imports.errors import FilesGone, ImportState, ResultNotReady
@@ -20,12 +21,15 @@ async def open_result(work: Work, actor: Actor, import_id: UUID) -> tuple[str, A
 
     Raises:
         NotFound
+        Forbidden: somebody else uploaded the phones in it, and the caller may not see phones.
         ImportState: it has not run to an end.
         FilesGone: its files were deleted after their time.
         ResultNotReady: it is still being made.
     """
     row = await queries.load(work.session, actor, import_id)
     found: Import = row["Import"]
+    if queries.hides_phones(actor, found):
+        actor.require(REVEAL)
     state = queries.state_of(found.state, row["job_state"], row["claims"])
     if found.choices is None or state not in queries.ENDED:
         raise ImportState(state=state)

@@ -13,6 +13,7 @@ from app.core.actor import Actor
 from app.core.errors import NotFound
 from app.core.i18n import Language, language
 from app.core.jobs import REASONS, Job
+from app.core.masking import masked_typed, sees_phones
 from app.core.paging import Pager
 from app.customers import registry as registries
 from app.customers.registry import Registry
@@ -87,6 +88,8 @@ async def get(session: AsyncSession, actor: Actor, import_id: UUID) -> ImportDet
     preview = None
     if kept is not None and kept.book.previews:
         preview = preview_out(await registries.load(session), kept.book)
+        if hides_phones(actor, row["Import"]):
+            _mask_preview(preview)
     choices = choices_of(row["Import"])
     return ImportDetailOut(
         **_head(row), preview=preview, choices=None if choices is None else _choices_out(choices)
@@ -140,7 +143,7 @@ async def rows_page(
     Raises:
         NotFound
     """
-    await load(session, actor, import_id)
+    head = await load(session, actor, import_id)
     pager = Pager(secret, actor.tenant_id, import_id, status)
     position = pager.position(cursor)
     query = select(*SHOWN).where(ImportRow.tenant_id == actor.tenant_id, ImportRow.import_id == import_id)
@@ -154,6 +157,10 @@ async def rows_page(
         query = query.where(ImportRow.n > int(position[0]))
     found = (await session.execute(query.order_by(ImportRow.n).limit(limit + 1))).all()
     items = [_row_out(row) for row in found[:limit]]
+    if hides_phones(actor, head["Import"]):
+        for problem in (one for item in items for one in item.errors):
+            problem.value = problem.value and masked_typed(problem.value)
+            problem.message = masked_typed(problem.message)
     return RowPage(items=items, next_cursor=pager.cursor([items[-1].row]) if len(found) > limit else None)
 
 
@@ -194,6 +201,11 @@ def preview_out(registry: Registry, book: Workbook) -> PreviewOut:
     )
 
 
+def hides_phones(actor: Actor, row: Import) -> bool:
+    """Whether phones of the file are masked for the caller: who uploaded it knows it anyway."""
+    return not (sees_phones(actor) or _is_own(actor, row))
+
+
 def kept_of(row: Import) -> Kept | None:
     """What reading found, as it is kept."""
     return None if row.workbook is None else msgspec.convert(row.workbook, Kept, strict=False)
@@ -225,7 +237,18 @@ def _columns(proposal: Proposal) -> list[ColumnOut]:
 
 
 def _may_see(actor: Actor, row: Import) -> bool:
-    return actor.may("jobs.view_all") or (row.created_by == actor.id and row.created_by is not None)
+    return actor.may("jobs.view_all") or _is_own(actor, row)
+
+
+def _is_own(actor: Actor, row: Import) -> bool:
+    return row.created_by is not None and row.created_by == actor.id
+
+
+def _mask_preview(preview: PreviewOut) -> None:
+    for column in (column for sheet in preview.sheets for column in sheet.columns):
+        # A sheet without a header may have a first row of values taken for one.
+        column.header = masked_typed(column.header)
+        column.samples = [masked_typed(one) for one in column.samples]
 
 
 def _head(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:

@@ -111,7 +111,8 @@ async def get_import_template(_actor: CanImport, session: Session) -> Response:
 
 @router.get("/{import_id}", summary="Read an import")
 async def get_import(actor: CanImport, session: Session, response: Response, import_id: UUID) -> ImportDetailOut:
-    """State, counts, preview and choices."""
+    """State, counts, preview and choices. What looks like a phone in somebody else's file is masked without
+    `customers.reveal_phone`."""
     found = await queries.get(session, actor, import_id)
     set_etag(response, found.version)
     return found
@@ -171,7 +172,7 @@ async def list_import_rows(
 @router.get("/{import_id}/result", summary="Download the result file", response_class=Response, responses=XLSX)
 async def get_import_result(actor: CanImport, work: CurrentWork, import_id: UUID) -> StreamingResponse:
     """The rows of the upload as .xlsx, each with its status and the reason for it. Text stays text: nothing in it can
-    become a formula."""
+    become a formula. Somebody else's takes `customers.reveal_phone`."""
     name, content = await open_result(work, actor, import_id)
     return StreamingResponse(content, media_type=XLSX_TYPE, headers=_attachment(name))
 

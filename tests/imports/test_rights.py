@@ -119,3 +119,27 @@ async def paused_run(person: Person, gate: Gate, rows: list[list[str]] | None = 
     gate.open.release()
     await until(person.client, found["id"], ("paused",))
     return path
+
+
+async def test_only_who_uploaded_a_file_reads_its_phones_without_the_permission(workspace: Workspace) -> None:
+    person = await workspace.person(permissions=[*IMPORTER, "customers.edit"])
+    typed = ["0912 345 678", "84912345679; a@example.com", "0912345680-0912345681", "12.500.000", "05-03-1990", "+1"]
+    rows = [["Tên", "SĐT", "Khác"], *(["Hoa", f"091234560{n}", one] for n, one in enumerate(typed[:5]))]
+    rows.append(["Hoa", "0912345600x", typed[5]])
+    found = await ready(person.client, table(rows))
+    path = f"{API}/imports/{found['id']}"
+    await run(person.client, found["id"])
+
+    async def seen(client: httpx.AsyncClient) -> tuple[list[str], list[str], str | None, int]:
+        columns = (await client.get(path)).json()["preview"]["sheets"][0]["columns"]
+        [failed] = await rows_of(client, found["id"], "failed")
+        result = await client.get(f"{path}/result", timeout=60)
+        return columns[1]["samples"], columns[2]["samples"], failed["errors"][0]["value"], result.status_code
+
+    whole = [f"091234560{n}" for n in range(5)], typed[:5], "0912345600x", 200
+    assert await seen(person.client) == await seen(workspace.admin) == whole
+    blind = await workspace.person(permissions=[*IMPORTER, "jobs.view_all"])
+    phones, others, value, status = await seen(blind.client)
+    assert phones == [f"0912***60{n}" for n in range(5)]
+    assert others == ["0912***678", "0912***679; a@example.com", "0912***681", "12.500.000", "05-03-1990"]
+    assert (value, status) == ("0912***600x", 403)

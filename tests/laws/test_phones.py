@@ -23,9 +23,7 @@ SECURED = [operation for operation in operations() if operation.secured]
 OF_CUSTOMERS = [one for one in SECURED if one.method == "get" and one.names("path") == ["customer_id"]]
 BLIND = sorted(KEYS - {REVEAL})
 # What holds phones that are no customers' yet.
-UPLOADED = dict.fromkeys(
-    ("create_import", "get_import", "start_import"), "the preview of a file repeats what whoever imports it uploaded"
-)
+UPLOADED = {"create_import": "the preview of a file repeats what the caller uploads"}
 
 
 @dataclass

@@ -47,6 +47,7 @@ class Choices(msgspec.Struct):
     rows: int
     chunks: int
     """Rows and chunks of the sheet."""
+    from_1904: bool = False
 
 
 class Kept(msgspec.Struct):
@@ -128,6 +129,7 @@ async def check(session: AsyncSession, actor: Actor, registry: Registry, kept: K
         dry_run=body.dry_run,
         rows=info.rows,
         chunks=kept.chunks.get(preview.sheet, 0),
+        from_1904=kept.book.from_1904,
     )
 
 
@@ -159,6 +161,7 @@ def make_plan(tenant_id: UUID, import_id: UUID, spoken: str, choices: Choices, r
         in_file=choices.on_duplicate_in_file,
         clear=choices.clear,
         tags={name: one.no for name, one in registry.tags.items()} if "tags" in choices.mapping else {},
+        from_1904=choices.from_1904,
     )
 
 

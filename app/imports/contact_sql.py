@@ -29,7 +29,7 @@ WITH named AS MATERIALIZED (
     SELECT named.n FROM named LEFT JOIN first ON first.phone = named.phone AND first.id <> named.id
     WHERE named.held OR first.n < named.n
 ), noted AS (
-    UPDATE crm.import_row r SET errors = jsonb_build_array($5::text::jsonb) FROM held
+    UPDATE crm.import_row r SET errors = coalesce(r.errors, '[]') || $5::text::jsonb FROM held
     WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.n = held.n
 )
 UPDATE crm.import_staging s SET contact_id = NULL FROM held WHERE {STAGED} AND s.n = held.n

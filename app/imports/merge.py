@@ -20,12 +20,16 @@ from app.customers.duplicate_keys import DuplicateKey
 from app.customers.errors import Duplicate, PhoneTaken, ValueTaken
 from app.customers.following import write_words
 from app.customers.registry import Registry
-from app.imports import contact_sql, merge_duplicates
+from app.imports import contact_sql, merge_duplicates, merge_phones
 from app.imports import merge_sql as sql
 from app.imports.plan import Batch, Plan, is_contact, problem_of
 
 PART = 1 << 18
 PHONE = "customer_phone_uq"
+PHONE_NOT_TAKEN = (
+    "Số điện thoại của dòng này không được lấy: khách hàng trùng dữ liệu đã có số khác",
+    "The row's phone was not taken: the customer who has its values has another one",
+)
 TakeCodes = Callable[[int], Awaitable[int]]
 
 
@@ -120,6 +124,8 @@ async def merge(
     )
     if batch.written and terms.duplicate_keys:
         await chunk.refuse_duplicates()
+    if batch.written and terms.has_phone:
+        await chunk.refuse_held_phones()
     if batch.written:
         # In a new workspace only the file itself has customers, and it knows which of its phones came before. Should
         # somebody add one meanwhile, the unique index says so.
@@ -150,9 +156,18 @@ class _Chunk:
         text = merge_duplicates.refuse_duplicates(keys, mapped, clear=terms.plan.clear)
         action = "skipped" if terms.on_duplicate == "skip" else "failed"
         update = terms.on_duplicate == "update" and terms.has_phone
+        unused = _problem(terms, "phone", "phone_not_taken", *PHONE_NOT_TAKEN) if update else "{}"
         self.remaining -= await self.connection.fetchval(
-            text, *self.base[:4], action, self._duplicates(mapped), terms.sees_all, terms.actor.person, update
+            text, *self.base[:4], action, self._duplicates(mapped), terms.sees_all, terms.actor.person, update, unused
         )
+
+    async def refuse_held_phones(self) -> None:
+        """Refuses the rows whose phones contacts of other customers have."""
+        terms = self.terms
+        self.remaining -= await merge_phones.refuse_held(
+            self.connection, self.base[:4], terms.plan, terms.actor, sees_all=terms.sees_all,
+            action="skipped" if terms.on_duplicate == "skip" else "failed", person=terms.actor.person,
+        )  # fmt: skip
 
     async def write(self, *, look: bool) -> None:
         """Decides about the rows that are to be written, and writes them; `look` for customers with their phones."""

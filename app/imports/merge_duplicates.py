@@ -23,22 +23,23 @@ def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, 
     $5 the action, $6 the problem by key number, each with `short`, `owned` and `ownerless` texts, $7 whether the
     caller sees everybody, $8 the caller, who is shown their own customers at least, $9 whether rows that match nobody
     may change the customer who has their values: such a row gets that customer's phone, by which the rest of the import
-    finds it. A customer is changed by one row only, of this chunk or an earlier one.
+    finds it, and if it had one of its own it says so by $10. A customer is changed by one row only, of this chunk or an
+    earlier one.
     """
     columns = ", ".join(f"{_after(one, mapped, clear=clear)} AS {one}" for one in LABELS)
     values = ", ".join(f"({key.no:d}, {key.value('m')}, {key.value('o')})" for key in keys)
     holders = " UNION ALL ".join(_holder(key) for key in keys)
     return f"""
     WITH after AS MATERIALIZED (
-        SELECT s.n, c.id AS own, {columns} FROM crm.import_staging s LEFT {BY_PHONE} WHERE {WRITTEN}
+        SELECT s.n, c.id AS own, s.phone AS given, {columns} FROM crm.import_staging s LEFT {BY_PHONE} WHERE {WRITTEN}
     ), brought AS MATERIALIZED (
-        SELECT m.n, m.own, one.key_no, one.value,
+        SELECT m.n, m.own, m.given, one.key_no, one.value,
                row_number() OVER (PARTITION BY one.key_no, one.value ORDER BY m.n) > 1 AS repeated
         FROM after m LEFT JOIN crm.customer o ON o.tenant_id = $1 AND o.id = m.own
         CROSS JOIN LATERAL (VALUES {values}) AS one (key_no, value, before)
         WHERE one.value IS NOT NULL AND one.value IS DISTINCT FROM one.before
     ), held AS MATERIALIZED (
-        SELECT DISTINCT ON (b.n) b.n, b.own, b.key_no, b.value, b.repeated, h.id, h.name, h.owner_id, h.phone
+        SELECT DISTINCT ON (b.n) b.n, b.own, b.given, b.key_no, b.value, b.repeated, h.id, h.name, h.owner_id, h.phone
         FROM brought b LEFT JOIN LATERAL ({holders}) AS h ON true
         WHERE b.repeated OR h.id IS NOT NULL
         ORDER BY b.n, h.id IS NULL, b.key_no
@@ -49,10 +50,11 @@ def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, 
     ), found AS MATERIALIZED (
         SELECT held.*, u.full_name AS owner, ($7::boolean OR held.owner_id = $8::uuid) IS TRUE AS seen,
                row_number() OVER (PARTITION BY held.id ORDER BY held.n) AS turn,
-               held.id IN (SELECT id FROM own) AS has_row
+               held.id IN (SELECT id FROM own) AS has_row, CASE WHEN held.given IS NOT NULL THEN
+                   jsonb_build_array($10::text::jsonb || jsonb_build_object('value', held.given)) END AS note
         FROM held LEFT JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = held.owner_id
     ), changing AS (
-        UPDATE crm.import_staging s SET phone = found.phone FROM found
+        UPDATE crm.import_staging s SET phone = found.phone, errors = found.note FROM found
         WHERE {STAGED} AND s.n = found.n AND {CHANGES} RETURNING 1
     ), refused AS (
         UPDATE crm.import_staging s SET action = $5::text, errors = jsonb_build_array(

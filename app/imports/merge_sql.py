@@ -392,7 +392,7 @@ def update_customers(statement: Statement, difference: Difference, actor: Sequen
     kind, actor_id, name = (statement.arg(value) for value in actor)
     return f"""
     WITH compared AS MATERIALIZED (
-        SELECT s.n, s.id AS event_id, s.first_n, c.id, c.version, {difference.pairs()}
+        SELECT s.n, s.id AS event_id, s.first_n, s.errors, c.id, c.version, {difference.pairs()}
         FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN} ORDER BY c.id FOR UPDATE OF c
     ), p AS MATERIALIZED (SELECT *, {difference.changed()} AS changed FROM compared
     ), written AS (
@@ -404,8 +404,9 @@ def update_customers(statement: Statement, difference: Difference, actor: Sequen
                {name}::text, $2, {difference.changes()}, '{{}}'::jsonb
         FROM p WHERE p.changed RETURNING 1
     ), noted AS (
-        INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n, before, version_after)
-        SELECT $1, $2, p.n, CASE WHEN p.changed THEN 'updated' ELSE 'unchanged' END, p.id, p.first_n,
+        INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n, errors, before,
+                                    version_after)
+        SELECT $1, $2, p.n, CASE WHEN p.changed THEN 'updated' ELSE 'unchanged' END, p.id, p.first_n, p.errors,
                CASE WHEN p.changed THEN {difference.before()} END, CASE WHEN p.changed THEN p.version + 1 END
         FROM p RETURNING 1
     )
@@ -416,10 +417,10 @@ def update_customers(statement: Statement, difference: Difference, actor: Sequen
 def compare_customers(difference: Difference) -> str:
     """The dry run of `update_customers`: notes what would become of the rows."""
     return f"""
-    INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n)
-    SELECT $1, $2, p.n, CASE WHEN {difference.changed()} THEN 'updated' ELSE 'unchanged' END, p.id, p.first_n
+    INSERT INTO crm.import_row (tenant_id, import_id, n, status, customer_id, first_n, errors)
+    SELECT $1, $2, p.n, CASE WHEN {difference.changed()} THEN 'updated' ELSE 'unchanged' END, p.id, p.first_n, p.errors
     FROM (
-        SELECT s.n, s.first_n, c.id, {difference.pairs()} FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN}
+        SELECT s.n, s.first_n, s.errors, c.id, {difference.pairs()} FROM crm.import_staging s {BY_PHONE} WHERE {WRITTEN}
     ) AS p
     """
 

@@ -29,8 +29,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Column {letter} has {count} rounded numbers of more than 15 digits; format the column as text",
     ),
     "dates_1904": (
-        "File tính ngày từ năm 1904: số ở cột {letters} sẽ bị lệch 4 năm; hãy định dạng cột là Ngày rồi tải lên lại",
-        "The file counts days from 1904: numbers of column {letters} would be 4 years off; format it as dates",
+        "File tính ngày từ năm 1904: số ở cột {letters} được hiểu là ngày tính từ năm đó; hãy xem lại kết quả",
+        "The file counts days from 1904: numbers of column {letters} are read as days from then; check the outcome",
     ),
     "hidden_sheets": ("Sheet ẩn không được đọc: {names}", "Hidden sheets were not read: {names}"),
     "formulas_without_value": (

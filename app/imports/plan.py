@@ -63,7 +63,7 @@ class Target(msgspec.Struct, frozen=True):
 
 class Plan(msgspec.Struct, frozen=True):
     """One run of an import. `clear` lets empty cells empty their fields; `groups` and `tags` are numbers by
-    name."""
+    name; `from_1904` says that numbers in columns of dates count from 1904."""
 
     tenant_id: str
     import_id: str
@@ -76,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True):
     in_file: OnDuplicate
     clear: bool
     tags: dict[str, int] = {}
+    from_1904: bool = False
 
     @property
     def columns(self) -> list[str]:

@@ -24,7 +24,7 @@ from app.imports.choices import Kept
 from app.imports.models import Import
 
 # To be counted up whenever reading the same bytes gives something else than before.
-READER = 2
+READER = 3
 
 
 async def read(run: Run) -> Outcome:

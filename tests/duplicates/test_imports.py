@@ -61,9 +61,10 @@ async def test_rows_that_are_somebody_already_are_refused(workspace: Workspace) 
 async def test_rows_change_or_skip_the_customer_whose_values_they_have(workspace: Workspace, mode: str) -> None:
     await set_keys(workspace, {"fields": ["email"]})
     first = await add(workspace.admin, name="Cũ", email="cu@example.com")
+    phone = a_phone()
     made = await bring(
         workspace.admin,
-        [HEADER, ["Tên mới", a_phone(), "cu@example.com", ""], ["Nữa", a_phone(), "cu@example.com", ""]],
+        [HEADER, ["Tên mới", phone, "cu@example.com", ""], ["Nữa", a_phone(), "cu@example.com", ""]],
         on_duplicate=mode,
     )
     assert made["state"] == "succeeded", made
@@ -74,6 +75,10 @@ async def test_rows_change_or_skip_the_customer_whose_values_they_have(workspace
     if mode == "update":
         assert sorted(statuses) == ["failed", "updated"]
         assert now["name"] == "Tên mới"
+        [told] = (await rows_of(workspace, made["id"]))[0]["errors"]
+        assert (told["field"], told["code"], told["column"]) == ("phone", "phone_not_taken", "B")
+        assert told["value"] == "+84" + phone.removeprefix("+84").removeprefix("0")
+        assert told["message"].startswith("Số điện thoại của dòng này không được lấy")
     else:
         assert statuses == ["skipped", "skipped"]
         assert now["name"] == "Cũ"
@@ -110,6 +115,18 @@ async def test_a_change_by_import_is_checked_like_one_by_hand(workspace: Workspa
     made = await bring(workspace.admin, [HEADER, ["Hai", second["phone"], "mot@example.com", ""]])
     assert [row["status"] for row in await rows_of(workspace, made["id"])] == ["failed"]
     assert (await customers(workspace))["Hai"]["email"] is None
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_phone_that_a_row_could_not_give_is_told(workspace: Workspace, dry_run: bool) -> None:
+    await set_keys(workspace, {"fields": ["email"]})
+    first, second = [await add(workspace.admin, name=name, email=f"{name}@example.com") for name in ("mot", "hai")]
+    rows = [["Một", first["phone"], "mot@example.com", ""], ["Hai", a_phone(), "hai@example.com", ""]]
+    made = await bring(workspace.admin, [HEADER, *rows], dry_run=dry_run)
+    found = await rows_of(workspace, made["id"])
+    assert [row["status"] for row in found] == ["updated"] * 2
+    assert [row["customer_id"] for row in found] == [first["id"], second["id"]]
+    assert [[one["code"] for one in row["errors"]] for row in found] == [[], ["phone_not_taken"]]
 
 
 async def test_the_default_keys_check_nothing_in_an_import(workspace: Workspace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from unicodedata import is_normalized
 
 from app.core.fields import PARSERS, BadValue, Field
-from app.core.vietnam import provinces
+from app.core.vietnam import dates, provinces
 from app.core.vietnam import text as vn
 from app.customers.words import slot_text
 from app.imports.normalise.copy_text import NULL, array, column, json, text
@@ -33,6 +33,7 @@ class Column:
         self._vietnamese = plan.vietnamese
         self._ids = plan.ids.get(field.key)
         self._tags = plan.tags
+        self._from_1904 = plan.from_1904 and field.type in ("date", "datetime")
         self._known: dict[Cell, Any] = {}
         # How long a text may be that is kept as it is; 0 for what is not text.
         self._longest = {"text": field.max_length, "long_text": 20_000}.get(field.type, 0)
@@ -104,7 +105,8 @@ class Column:
             if cell is None or cell == "":
                 continue
             try:
-                value = parse(field, cell if type(cell) is str else _plain(cell))
+                given = cell if type(cell) is str else _plain(cell)
+                value = parse(field, _of_1904(given) if self._from_1904 else given)
             except BadValue as bad:
                 wrong[cell] = self.problem(bad.code, bad.vi, bad.en, cell)
             else:
@@ -149,6 +151,15 @@ def _plain(cell: Cell) -> Any:
     if isinstance(cell, time):
         return cell.strftime("%H:%M:%S" if cell.second else "%H:%M")
     return str(cell) if isinstance(cell, timedelta) else cell
+
+
+def _of_1904(given: Any) -> Any:
+    """The moment of a day number that counts from 1904. Years alone, and whatever is no day, are the field's to judge,
+    as in any other file."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or dates.parse_year(f"{given:g}") is not None:
+        return given
+    moment = dates.from_serial(given, date1904=True)
+    return given if moment is None else moment
 
 
 def _is_clean(cells: Sequence[Any], longest: int) -> bool:

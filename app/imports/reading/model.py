@@ -127,6 +127,8 @@ class Workbook:
     warnings: list[Notice]
     encoding: str | None = None
     delimiter: str | None = None
+    from_1904: bool = False
+    """Whether numbers that stand for days count from 1904. Cells that say they are dates come as dates anyway."""
 
 
 def column_letter(index: int) -> str:

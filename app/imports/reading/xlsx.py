@@ -57,7 +57,7 @@ def read_xlsx(path: Path, limits: Limits, *, chunk_rows: int, emit: Emit) -> Wor
             notices = _sheet_notices(facts[index])
             previews.append(preview_sheet(rows, merged=facts[index].merged, from_1904=from_1904, extra=notices))
     refuse_without_data(infos, previews)
-    return Workbook("xlsx", infos, previews, _notices(sheets))
+    return Workbook("xlsx", infos, previews, _notices(sheets), from_1904=from_1904)
 
 
 def _describe(archive: Archive) -> tuple[list[_Sheet], bool]:

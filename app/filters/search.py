@@ -98,8 +98,7 @@ class Door:
         """How many there are; never more than `cap` when one is given."""
         limit = f"LIMIT {cap:d}" if cap is not None else ""
         statement = f"SELECT count(*) FROM ({_found(entity, wanted, '1')} {limit}) AS found"
-        counted: int = await self._connection.fetchval(statement, *sql.args)
-        return counted
+        return int((await self._row(statement, sql))[0])
 
     async def every(self, entity: Entity, sql: Sql, wanted: Wanted, *, size: int) -> list[asyncpg.Record]:
         """All ids in their order, as rows of (how many, their array as text) of at most `size`: a million ids need not
@@ -122,8 +121,7 @@ class Door:
             raise FilterTooCostly
         columns = (f"(SELECT count(*) FROM ({_found(entity, one, '1')} LIMIT {cap:d}) AS found)" for one in each)
         async with self._within(milliseconds):
-            row = await self._connection.fetchrow(f"SELECT {', '.join(columns)}", *sql.args)
-        return list(row)
+            return list(await self._row(f"SELECT {', '.join(columns)}", sql))
 
     async def facet(self, entity: Entity, sql: Sql, wanted: Wanted, key: str, limit: int) -> list[asyncpg.Record]:
         """Rows of (value, count) of an expression, the most frequent first."""
@@ -138,6 +136,11 @@ class Door:
         """The planner's guess of how many there are."""
         plan: str = await self._connection.fetchval(f"EXPLAIN (FORMAT JSON) {_found(entity, wanted, '1')}", *sql.args)
         return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
+
+    async def _row(self, statement: str, sql: Sql) -> asyncpg.Record:
+        """The only row. Asked for as if there were more: PostgreSQL has no parallel plan for who wants a number of
+        rows."""
+        return (await self._connection.fetch(statement, *sql.args))[0]
 
     @asynccontextmanager
     async def _within(self, milliseconds: int) -> AsyncIterator[None]:

@@ -120,10 +120,10 @@ def _asked(client: httpx.Client) -> dict[str, Asked]:
             _all(_leaf("attributes.han_muc", "between", [7_000_000, 8_000_000]),
                  _leaf("attributes.nghe_nghiep", "eq", "Kỹ sư")),
             "c.n1 BETWEEN 7000000 AND 8000000 AND c.t1 = 'Kỹ sư'"),
-        "all of two groups": Asked(_leaf("groups", "all_of", two), "c.group_nos <> '{}' AND c.group_nos @> "
-                                   f"ARRAY[{named[two[0]]}, {named[two[1]]}]"),
+        "all of two groups": Asked(_leaf("groups", "all_of", two),
+                                   f"c.group_nos @> ARRAY[{named[two[0]]}, {named[two[1]]}]"),
         "a tag, no group": Asked(_all(_leaf("tags", "any_of", ["Khó tính"]), _leaf("groups", "is_empty", None)),
-                                 "c.tag_nos <> '{}' AND c.tag_nos && ARRAY[3] AND c.group_nos = '{}'"),
+                                 "c.tag_nos && ARRAY[3] AND c.group_nos = '{}'"),
         "owner, stage, quarter, attribute, group, contract": Asked(
             _all(_leaf("owner", "eq", "me"), relationship, autumn, _leaf("attributes.nghe_nghiep", "eq", "Giáo viên"),
                  {"not": _leaf("groups", "any_of", two[:1])}, {"related": "contracts", "exists": True}),

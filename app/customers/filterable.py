@@ -24,6 +24,7 @@ from app.filters.fields import (
     Filterable,
     Kind,
     Labels,
+    Links,
     Lookup,
     Related,
     by_name,
@@ -50,6 +51,7 @@ from app.filters.tree import Node, compile_node, describe, fields_of
 DELETED: Final = frozenset(("deleted", "deleted_at", "deleted_reason"))
 UTC: Final = ZoneInfo("UTC")
 ME: Final = "me"
+LINKS: Final = {"groups": ("crm.group_member", "group_id"), "tags": ("crm.tag_member", "tag_id")}
 REASONS: Final[Labels] = {"trash": ("Đã xóa", "Deleted"), "merge": ("Đã gộp", "Merged")}
 
 # What only the system writes and no form shows.
@@ -125,13 +127,14 @@ class CustomerFields:
     def _numbered(self, field: Field) -> Filterable:
         """Groups and tags, by name or id; the row holds their numbers."""
         named = self.registry.groups if field.key == "groups" else self.registry.tags
+        table, key = LINKS[field.key]
+        links = Links(table, key, {one.no: one.id for one in named.values()})
         numbers, ids = {name: one.no for name, one in named.items()}, {str(one.id): one.no for one in named.values()}
         names = {no: name for name, no in numbers.items()}
         single = replace(field, type="choice")
         return Filterable(
             field.key, field.vi, field.en, "set", f"c.{field.column}", "int[]", by_name(single, numbers, ids),
-            show=lambda no: names.get(no, str(no)), choices=own_names(named),
-            needs=f"c.{field.column} <> '{{}}'" if field.key == "tags" else "",
+            show=lambda no: names.get(no, str(no)), choices=own_names(named), links=links,
         )  # fmt: skip
 
     def _person(self, field: Field) -> Filterable:

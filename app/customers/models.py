@@ -37,8 +37,6 @@ FOLDED_NAME = (
     f"'{''.join(plain * len(marked) for plain, marked in _PLAIN.items())}')"
 )
 LIVE = text("deleted_at IS NULL")
-GROUPED = text("group_nos <> '{}'")
-TAGGED = text("tag_nos <> '{}'")
 
 
 def _slot_index(slot: str) -> Index:
@@ -99,8 +97,6 @@ class Customer(TenantRow, Versioned, Base):
             )
             for name, column in (("source", "source_id"), ("type", "customer_type_id"), ("province", "province"))
         ),
-        Index("customer_group_ix", "tenant_id", "group_nos", postgresql_using="gin", postgresql_where=GROUPED),
-        Index("customer_tag_ix", "tenant_id", "tag_nos", postgresql_using="gin", postgresql_where=TAGGED),
         Index(
             "customer_birthday_ix",
             "tenant_id",
@@ -256,7 +252,7 @@ class GroupMember(Base):
         reference("group_member", "group_id", "customer_group", cascade=True),
         reference("group_member", "customer_id", "customer", cascade=True),
         Index("group_member_customer_ix", "tenant_id", "customer_id"),
-        {"info": TENANT},
+        {"info": TENANT | {"searchable": True}},
     )
 
     tenant_id: Mapped[UUID]
@@ -292,7 +288,7 @@ class TagMember(Base):
         reference("tag_member", "tag_id", "tag", cascade=True),
         reference("tag_member", "customer_id", "customer", cascade=True),
         Index("tag_member_customer_ix", "tenant_id", "customer_id"),
-        {"info": TENANT},
+        {"info": TENANT | {"searchable": True}},
     )
 
     tenant_id: Mapped[UUID]

@@ -56,13 +56,22 @@ class Choice(_Named):
 
 
 @dataclass(frozen=True, slots=True)
+class Links:
+    """A table that says of an entity's rows what their set of values says too, by the ids of the values: its index is
+    found by them, so that the set itself needs none."""
+
+    table: str
+    key: str
+    ids: Mapping[Any, UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class Filterable(_Named):
     """A field to filter by.
 
     `column` is an expression over the entity's alias, `cast` its SQL type. `parse` makes a caller's value what the
     column stores and raises BadValue. `anniversary` is the expression month * 100 + day of a date that comes again
-    each year; `needs` what a predicate must also say so that a partial index serves; `zone` where its days begin if not
-    in the workspace's zone.
+    each year; `links` where the rows of a set are found; `zone` where its days begin if not in the workspace's zone.
     `show` says a stored value in a sentence, in Vietnamese. `private` is a value that not every caller may see, and
     `whole` one that this caller may not: it is compared with one whole value, never in part.
     """
@@ -77,7 +86,7 @@ class Filterable(_Named):
     show: Callable[[Any], str] = str
     lookup: Lookup = ""
     anniversary: str = ""
-    needs: str = ""
+    links: Links | None = None
     zone: ZoneInfo | None = None
     choices: tuple[Choice, ...] | None = None
     private: bool = False

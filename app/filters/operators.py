@@ -16,7 +16,7 @@ from app.core.fields import BadValue
 from app.core.vietnam import phone
 from app.core.vietnam import text as vn
 from app.filters import dates, folding
-from app.filters.fields import FieldSet, Filterable, Kind, parse_text
+from app.filters.fields import FieldSet, Filterable, Kind, Links, parse_text
 from app.filters.search import Sql
 
 MAX_VALUES: Final = 1000
@@ -71,8 +71,7 @@ def predicate(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any
         return f"({_POSITIVE[field.kind](sql, fields, field, COMPLEMENTS[op], value, 'test')}) IS NOT TRUE"
     if op == "none_of":
         return f"({_POSITIVE[field.kind](sql, fields, field, 'any_of', value, 'test')}) IS NOT TRUE"
-    found = _POSITIVE[field.kind](sql, fields, field, op, value, way)
-    return f"({found}) AND {field.needs}" if field.needs and way != "test" else found
+    return _POSITIVE[field.kind](sql, fields, field, op, value, way)
 
 
 def finds(field: Filterable, op: str) -> bool:
@@ -305,12 +304,20 @@ def _choice(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, _way:
     return _among(sql, field, [one_value(field.parse, value)] if op == "eq" else values_of(field.parse, value))
 
 
-def _set(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, _way: Way) -> str:
+def _set(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, way: Way) -> str:
     wanted = values_of(field.parse, value)
+    if way == "find" and field.links is not None:
+        each = [wanted] if op == "any_of" else [[one] for one in wanted]
+        return " AND ".join(_linked(sql, field.links, one) for one in each)
     if field.cast == "jsonb":
         return f"{field.column} {'?|' if op == 'any_of' else '?&'} {sql.arg(wanted)}::text[]"
-    # Said in the words of the index, which leaves out whoever is in nothing.
-    return f"({field.column} <> '{{}}' AND {field.column} {'&&' if op == 'any_of' else '@>'} {sql.arg(wanted)}::int[])"
+    return f"{field.column} {'&&' if op == 'any_of' else '@>'} {sql.arg(wanted)}::int[]"
+
+
+def _linked(sql: Sql, links: Links, wanted: list[Any]) -> str:
+    ids = sql.arg([links.ids[one] for one in wanted])
+    found = f"SELECT l.customer_id FROM {links.table} l WHERE l.tenant_id = $1 AND l.{links.key} = ANY({ids}::uuid[])"
+    return f"c.id IN ({found})"
 
 
 def _equal(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, way: Way) -> str:

@@ -363,8 +363,12 @@ class _Writing:
         parts = []
         for one in self.columns.values():
             if one.key is not None:
-                old, new = one.shown(sql, f"p.old_{one.column}"), one.shown(sql, f"p.new_{one.column}")
-                pair = f"CASE WHEN {old} IS DISTINCT FROM {new} THEN jsonb_build_array({old}, {new}) END"
+                before, after = f"p.old_{one.column}", f"p.new_{one.column}"
+                old, new = one.shown(sql, before), one.shown(sql, after)
+                if isinstance(one, AssignAttribute):
+                    # One of those that share the column.
+                    before, after = old, new
+                pair = f"CASE WHEN {before} IS DISTINCT FROM {after} THEN jsonb_build_array({old}, {new}) END"
                 parts.append(f"{sql.arg(one.key)}::text, {pair}")
         return f"jsonb_strip_nulls({_build(parts)})"
 

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.runner import Again, Done, Handler, Outcome, Run
+from app.core.run import Again, Done, Outcome, Run
+from app.core.runner import Handler
 from app.customers import attribute_values, attributes, groups, scoring, tags, trash
 from app.customers.models import Attribute
 from app.customers.purging import purge_old as purge_old_customers

@@ -3,12 +3,10 @@
 import asyncio
 import itertools
 import random
-import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,15 +15,14 @@ import structlog
 from sqlalchemy import func, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.actor import Actor
 from app.core.clock import new_id, now
 from app.core.db import retryable, server_away
 from app.core.jobs import LIVE, QUEUES, Job, Queue, ring_after_commit
 from app.core.log import fault, logger
 from app.core.resources import Resources
+from app.core.run import Again, Done, Effect, Failed, LeaseLost, Outcome, Retry, Run, Stopped
 from app.core.tasks import end
 
-BUDGET = 25.0
 SWEEP_EVERY = 5.0
 CAPACITY: Mapping[str, int] = {"interactive": 6, "bulk": 2, "outbound": 4}
 UNKNOWN_KIND_SECONDS = 30.0
@@ -42,55 +39,6 @@ LANE_IS_FREE = """(job.lane IS NULL OR NOT EXISTS (
       AND (other.state = 'running'
            OR other.state = 'queued' AND other.started_at < coalesce(job.started_at, 'infinity'))))"""
 
-Effect = Callable[[AsyncSession], Awaitable[None]]
-
-
-class LeaseLost(Exception):
-    """Another worker has the job now; nothing of this one's may be written."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run of a handler ended. `effect` happens in the transaction that changes the job's state."""
-
-    effect: Effect | None = None
-
-
-@dataclass(frozen=True)
-class Done(Outcome):
-    """Finished, with a result for people."""
-
-    result: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Again(Outcome):
-    """Not finished: back into the queue, behind the others. `seconds` waits first."""
-
-    seconds: float = 0
-
-
-@dataclass(frozen=True)
-class Stopped(Outcome):
-    """Stopped because a person asked: `paused` or `cancelled`."""
-
-    state: str = "paused"
-
-
-@dataclass(frozen=True)
-class Failed(Outcome):
-    """Cannot succeed; trying again would not help. `jobs.REASONS` has the sentence of the code."""
-
-    code: str = "failed"
-
-
-@dataclass(frozen=True)
-class Retry(Outcome):
-    """Went wrong in a way that may pass. Keeps the progress of the last checkpoint, not what was tried since."""
-
-    reason: str = ""
-    seconds: float = 5
-
 
 @dataclass(frozen=True)
 class Handler:
@@ -100,99 +48,6 @@ class Handler:
     run: Callable[["Run"], Awaitable[Outcome]]
     dead: Callable[[AsyncSession, "Run"], Awaitable[None]] | None = None
     cancelled: Callable[[AsyncSession, "Run"], Awaitable[None]] | None = None
-
-
-class Run:
-    """One claim of one job, as its handler sees it."""
-
-    def __init__(self, resources: Resources, row: Any, token: UUID, lease: timedelta, stopping: asyncio.Event) -> None:
-        self.resources = resources
-        self.tenant_id: UUID = row.tenant_id
-        self.id: UUID = row.id
-        self.kind: str = row.kind
-        self.args: dict[str, Any] = row.args
-        self.subject_id: UUID | None = row.subject_id
-        self.progress: dict[str, Any] = row.progress
-        self.attempt: int = row.attempt
-        self.max_attempts: int = row.max_attempts
-        self.queue: Queue = row.queue
-        self.lane: str | None = row.lane
-        self.claims: int = row.claims
-        self.control: str | None = row.control
-        self.error: dict[str, Any] | None = row.error
-        self.actor = Actor(row.tenant_id, row.created_by_kind, row.created_by, row.created_by_name)
-        self.token, self._lease, self._stopping = token, lease, stopping
-        self._saved = deepcopy(self.progress)
-        self._until = time.monotonic() + BUDGET
-
-    @asynccontextmanager
-    async def transaction(self, *, checkpoint: bool = True) -> AsyncIterator[AsyncSession]:
-        """A transaction whose commit proves that the job is still ours; `progress` is saved in it.
-
-        When it fails, `progress` is what it was at the last commit that is known. Without `checkpoint` it is for people
-        to see: the next run starts over, and no attempt is taken back.
-
-        Raises:
-            LeaseLost: instead of committing.
-        """
-        saved = self._saved
-        try:
-            async with self.resources.db.transaction(self.tenant_id) as session:
-                yield session
-                saved = deepcopy(self.progress)
-                await self._fence(session, **self.unsaved(checkpoint=checkpoint))
-        except BaseException:
-            self.progress = deepcopy(self._saved)
-            raise
-        if saved != self._saved:
-            self.attempt, self._saved = 0 if checkpoint else self.attempt, saved
-        # Another transaction of the same run may have failed meanwhile, and taken back what this one has committed.
-        self.progress = deepcopy(saved)
-
-    def unsaved(self, *, checkpoint: bool = True) -> dict[str, Any]:
-        """What a transaction must write: new progress, which at a checkpoint also takes the attempts back."""
-        if self.progress == self._saved:
-            return {}
-        return {"progress": self.progress} | ({"attempt": 0} if checkpoint else {})
-
-    def interrupted(self) -> Outcome | None:
-        """Why the handler should stop at this checkpoint, or None to go on."""
-        if self.control == "cancel":
-            return Stopped(state="cancelled")
-        if self.control == "pause":
-            return Stopped(state="paused")
-        if self._stopping.is_set() or time.monotonic() > self._until:
-            return Again()
-        return None
-
-    async def beat(self) -> None:
-        """Extends the lease, and returns only when it is lost."""
-        while True:
-            await asyncio.sleep(self._lease.total_seconds() / 4)
-            try:
-                async with self.resources.db.transaction(self.tenant_id) as session:
-                    await self._fence(session)
-            except LeaseLost:
-                return
-            except Exception as error:  # noqa: BLE001 -- the database may be back before the lease runs out
-                logger.info("beat_missed", error=type(error).__name__)
-
-    async def _fence(self, session: AsyncSession, **values: Any) -> None:
-        if values:
-            values["version"] = Job.version + 1
-        # statement_timestamp(), because now() is when the step began: it would take back what the beats gave.
-        row = (
-            await session.execute(
-                update(Job)
-                .where(Job.id == self.id, Job.lease_token == self.token, Job.state == "running")
-                .values(lease_until=func.statement_timestamp() + self._lease, updated_at=now(), **values)
-                .returning(Job.control)
-                .execution_options(synchronize_session=False)
-            )
-        ).one_or_none()
-        if row is None:
-            raise LeaseLost
-        self.control = row.control
 
 
 class Runner:

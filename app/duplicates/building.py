@@ -15,7 +15,7 @@ from app.core.clock import NIL, id_at, now
 from app.core.db import driver, tenant_of
 from app.core.events import record
 from app.core.jobs import LIVE, Job
-from app.core.runner import Done, Outcome, Run
+from app.core.run import Done, Outcome, Run
 from app.customers import duplicate_keys
 from app.customers.duplicate_keys import DuplicateKey
 from app.duplicates import reasons, settings

@@ -15,7 +15,7 @@ from app.core.actor import Actor
 from app.core.db import driver, tenant_of
 from app.core.errors import AppError
 from app.core.events import record
-from app.core.runner import Done, Failed, Outcome, Run
+from app.core.run import Done, Failed, Outcome, Run
 from app.customers import registry as registries
 from app.customers.duplicate_keys import DuplicateKey
 from app.duplicates import centre, dismissals, merging, planning, reasons

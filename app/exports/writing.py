@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.clock import now
-from app.core.runner import Done, Failed, Outcome, Retry, Run, Stopped
+from app.core.run import Done, Failed, Outcome, Retry, Run, Stopped
 from app.core.tasks import end
 from app.customers import batches
 from app.customers import registry as registries

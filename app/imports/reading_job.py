@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import now
 from app.core.events import record
-from app.core.runner import Done, Failed, Outcome, Run
+from app.core.run import Done, Failed, Outcome, Run
 from app.imports import files, reading
 from app.imports.choices import Kept
 from app.imports.models import Import

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import counters
 from app.core.clock import now
 from app.core.db import driver, retryable
-from app.core.runner import Done, Failed, Outcome, Retry, Run
+from app.core.run import Done, Failed, Outcome, Retry, Run
 from app.customers import registry as registries
 from app.identity.access import actor_now
 from app.imports import files, planning, queries

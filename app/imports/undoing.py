@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import new_id, now
 from app.core.db import driver
 from app.core.fields import Field
-from app.core.runner import Done, Failed, Outcome, Retry, Run
+from app.core.run import Done, Failed, Outcome, Retry, Run
 from app.customers import duplicate_keys, following, scoring
 from app.customers import registry as registries
 from app.customers.assigning import TYPES

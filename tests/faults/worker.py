@@ -11,7 +11,8 @@ from typing import cast
 
 from app.core import clock
 from app.core.events import record
-from app.core.runner import Done, Handler, Outcome, Run
+from app.core.run import Done, Outcome, Run
+from app.core.runner import Handler
 from app.core.settings import settings_or_exit
 from workers import main
 from workers.handlers import HANDLERS

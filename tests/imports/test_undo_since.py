@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from app.core import runner
+from app.core import run
 from app.core.settings import Settings
 from app.customers import attribute_values
 from app.customers.models import Attribute
@@ -210,7 +210,7 @@ async def test_an_import_does_not_write_into_a_slot_that_another_attribute_took_
     await asyncio.wait_for(writing.wait(), 20)
     await workspace.admin.post(f"{path}/pause")
     # Whoever still writes with the old fields has ended before the slot is given away.
-    assert runner.BUDGET + settings.statement_timeout < attribute_values.SETTLE.total_seconds()
+    assert run.BUDGET + settings.statement_timeout < attribute_values.SETTLE.total_seconds()
     monkeypatch.setattr(attribute_values, "SETTLE", timedelta(seconds=2))
     await changed(workspace, "DELETE", f"/attributes/{limit['id']}")
     await asyncio.sleep(0.5)

@@ -22,7 +22,8 @@ from app.core.events import Event, record
 from app.core.jobs import Job
 from app.core.migrate import prepare_database
 from app.core.resources import Resources, open_resources
-from app.core.runner import Done, Handler, Outcome, Run, Runner
+from app.core.run import Done, Outcome, Run
+from app.core.runner import Handler, Runner
 from app.core.settings import Settings
 from workers.main import WorkerProcess
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.actor import Actor
-from app.core.runner import LeaseLost, Run, Runner
+from app.core.run import LeaseLost, Run
+from app.core.runner import Runner
 from tests.jobs.machine import Machine, mark, somebody
 
 WORKERS = st.integers(0, 1)

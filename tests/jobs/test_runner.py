@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import jobs
 from app.core.actor import Actor
-from app.core.runner import Again, Done, Failed, Handler, LeaseLost, Outcome, Retry, Run, Stopped
+from app.core.run import Again, Done, Failed, LeaseLost, Outcome, Retry, Run, Stopped
+from app.core.runner import Handler
 from tests.jobs.machine import LEASE, Gate, Machine, at_work, eventually, handled, mark, mark_step, nothing, steps
 
 

@@ -9,7 +9,8 @@ import pytest
 from app.core import jobs
 from app.core.actor import Actor
 from app.core.resources import open_resources
-from app.core.runner import CAPACITY, Again, Done, Outcome, Run
+from app.core.run import Again, Done, Outcome, Run
+from app.core.runner import CAPACITY
 from tests.jobs.machine import (
     Gate,
     Machine,

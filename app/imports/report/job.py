@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import driver
 from app.core.i18n import Language
-from app.core.runner import Done, Failed, Outcome, Retry, Run
+from app.core.run import Done, Failed, Outcome, Retry, Run
 from app.imports import files, queries
 from app.imports.children import child
 from app.imports.choices import Choices, Kept

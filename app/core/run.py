@@ -207,10 +207,15 @@ class Run:
 
 
 def _advanced(progress: Mapping[str, Any], number: int, size: int, counts: Mapping[str, int]) -> dict[str, Any]:
-    """The progress with one more part: `next` is the first that is not done, `ahead` are those behind it that are."""
+    summed = {key: value + counts.get(key, 0) for key, value in progress["counts"].items()}
+    return {**progress, **passed(progress, number), "done": progress["done"] + size, "counts": summed}
+
+
+def passed(progress: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """What a progress says of its numbered parts once one more is done: `next` is the first that is not, `ahead` are
+    those behind it that are."""
     first, ahead = progress.get("next", 0), {number, *progress.get("ahead", ())}
     while first in ahead:
         ahead.remove(first)
         first += 1
-    summed = {key: value + counts.get(key, 0) for key, value in progress["counts"].items()}
-    return {**progress, "done": progress["done"] + size, "counts": summed, "next": first, "ahead": sorted(ahead)}
+    return {"next": first, "ahead": sorted(ahead)}

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import counters
 from app.core.clock import now
 from app.core.db import driver, retryable
-from app.core.run import Done, Failed, Outcome, Retry, Run
+from app.core.run import Done, Failed, Outcome, Retry, Run, passed
 from app.customers import registry as registries
 from app.identity.access import actor_now
 from app.imports import files, planning, queries
@@ -224,15 +224,9 @@ class _Pipeline:
 
     def _advanced(self, number: int, batch: Batch, found: dict[str, int]) -> dict[str, Any]:
         progress = self._progress
-        done = {*progress.get("ahead", ()), number}
-        following = progress.get("next", 0)
-        while following in done:
-            done.remove(following)
-            following += 1
         return {
             **progress,
-            "next": following,
-            "ahead": sorted(done),
+            **passed(progress, number),
             "done": progress["done"] + batch.rows,
             "total": progress["total"] - (batch.given - batch.rows),
             "counts": _sum(progress.get("counts", NO_COUNTS), found),

@@ -32,8 +32,10 @@ class Place:
 async def shot_at(home: House, job_id: UUID, size: int, rng: random.Random, kills: int, doomed: Process) -> Process:
     """Waits for the end of a job whose worker is killed `kills` times. Every tenth or so of the job gets its share of
     the kills, each at a moment of chance. Returns the worker that lives."""
+    # Two parts are done at a time, and a kill waits for as long as one and a half.
+    last = max(size - 5 * PART, size * 0.5) if size > PART else size * 0.9
     for number in range(kills):
-        moment = size * 0.9 * (number + rng.random()) / kills
+        moment = last * (number + rng.random()) / kills
         await until(lambda: has_done(home, job_id, moment), 60)  # noqa: B023
         await asyncio.sleep(rng.uniform(0, 1.5 * PACE))
         await killed(home, doomed)

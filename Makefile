@@ -23,7 +23,7 @@ up: $(VENV)/.ready ## Install what is missing, then run the product until Ctrl-C
 # Two at a time, a file to each; but what measures the others' patience has the machine for itself.
 ALONE := $(filter-out %_kill.py, $(wildcard tests/faults/test_*.py))
 test: $(VENV)/.ready-dev ## The whole suite, without the long figures
-	@$(PY) -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore=%)
 	@$(PY) -m pytest $(ALONE)
 
 gate: lint types layers test ## Everything that must pass before a change lands

@@ -22,14 +22,21 @@ from app.core.resources import Resources
 from app.core.settings import Settings
 from app.doctor import examine
 from app.main import create_app
-from tests.factories.people import Workspace, make_workspace
+from tests.factories.people import Workspace, make_workspace, owner_connections
 from tests.features import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 from tests.laws.guard import statements_name_their_tenant, watch_statements  # noqa: F401
 from workers import housekeeping
 from workers.main import WorkerProcess
 
 ROOT = Path(__file__).parents[1]
+# A file is one half's, and what takes longest begins first: the other half need not wait for it at the end.
+LONGEST = ("tests/faults/", "tests/laws/test_tenants.py", "tests/laws/test_fuzz.py", "tests/filters/test_property.py")
 MakeWorkspace = Callable[..., Awaitable[Workspace]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +74,7 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application with its lifespan running."""
     made = create_app(settings)
-    async with made.router.lifespan_context(made):
+    async with made.router.lifespan_context(made), owner_connections(settings):
         yield made
 
 

@@ -43,10 +43,10 @@ COLUMNS = (
 
 async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -> UUID:
     """Makes the workspace and fills it; `db` is the owner's, which may COPY past row-level security."""
-    tenant_id = await workspaces.create_workspace(
-        db, slug=slug, name="Công ty Demo", admin_password=password, seed_workspace=SEEDERS
-    )
     password_hash = await passwords.hash_password(password)
+    tenant_id = await workspaces.create_workspace(
+        db, slug=slug, name="Công ty Demo", admin_password=password, admin_hash=password_hash, seed_workspace=SEEDERS
+    )
     actor = system_actor(tenant_id)
     async with workspaces.owner_transaction(db, tenant_id) as session:
         owners = [

@@ -62,12 +62,14 @@ async def create_workspace(
     slug: str,
     name: str,
     admin_password: str,
+    admin_hash: str | None = None,
     timezone: str = VIETNAM.key,
     seed_workspace: Sequence[Seeder] = (),
 ) -> UUID:
     """Makes a workspace with its settings, three roles, the user `admin`, and what other domains seed; returns its id.
 
-    `db` is that of `owner_database`: the application's own role cannot write workspaces.
+    `db` is that of `owner_database`: the application's own role cannot write workspaces. `admin_hash` is the password's
+    where it is known already.
 
     Raises:
         Invalid: a bad short name, time zone or password.
@@ -81,7 +83,7 @@ async def create_workspace(
     except ValueError:
         raise invalid("timezone", "timezone_invalid", "Không có múi giờ này", "There is no such time zone") from None
     passwords.check_new(admin_password, accounts.ADMIN)
-    password_hash = await passwords.hash_password(admin_password)
+    password_hash = admin_hash or await passwords.hash_password(admin_password)
     tenant_id, moment = new_id(), now()
     with on_conflict({"workspace_slug_uq": SlugTaken}):
         async with owner_transaction(db, tenant_id) as session:

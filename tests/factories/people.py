@@ -2,6 +2,8 @@
 
 import itertools
 import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,6 +14,7 @@ from sqlalchemy import select
 
 from app.core.actor import Actor
 from app.core.clock import VIETNAM
+from app.core.db import Database
 from app.core.resources import Resources
 from app.core.settings import Settings
 from app.identity import accounts, passwords, sessions, workspaces
@@ -22,6 +25,7 @@ from app.seeding import SEEDERS
 PASSWORD = "bánh mì ốp la 47"
 _numbers = itertools.count(1)
 _hashes: dict[str, str] = {}
+_owners: dict[str, Database] = {}
 
 
 @dataclass
@@ -112,10 +116,11 @@ async def make_workspace(
 ) -> Workspace:
     """Makes a workspace with what all domains seed; the administrator's password is PASSWORD."""
     slug = slug or f"thu-{os.getpid()}-{next(_numbers)}"
-    async with workspaces.owner_database(settings) as db:
+    async with _owner(settings) as db:
         tenant_id = await workspaces.create_workspace(
-            db, slug=slug, name=name, admin_password=PASSWORD, timezone=timezone, seed_workspace=SEEDERS
-        )
+            db, slug=slug, name=name, admin_password=PASSWORD, admin_hash=await _hash(PASSWORD), timezone=timezone,
+            seed_workspace=SEEDERS,
+        )  # fmt: skip
     return Workspace(tenant_id, slug, app, await sign_in(app, tenant_id, accounts.ADMIN))
 
 
@@ -134,6 +139,20 @@ def open_client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.As
     """HTTP without a socket; with no headers, nobody calls."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://chot.test", headers=headers)
+
+
+@asynccontextmanager
+async def owner_connections(settings: Settings) -> AsyncIterator[None]:
+    """Keeps the owner's connections open for all workspaces that are made meanwhile."""
+    async with workspaces.owner_database(settings) as db:
+        _owners[str(settings.database_url)] = db
+        yield
+        del _owners[str(settings.database_url)]
+
+
+def _owner(settings: Settings) -> AbstractAsyncContextManager[Database]:
+    kept = _owners.get(str(settings.database_url))
+    return workspaces.owner_database(settings) if kept is None else nullcontext(kept)
 
 
 async def _hash(password: str) -> str:

@@ -24,8 +24,8 @@ async def crowd(settings: Settings, app: FastAPI) -> AsyncIterator[Workspace]:
     for path, body in (
         ("/attributes", {"name": "Hạng", "key": "hang", "type": "text"}),
         ("/attributes", {"name": "Điểm", "key": "diem", "type": "integer"}),
-        ("/groups", {"name": "Nhóm", "description": "nhóm"}),
-        ("/tags", {"name": "Nhãn"}),
+        *(("/groups", {"name": name, "description": "nhóm"}) for name in ("Nhóm", "Nhóm khác")),
+        *(("/tags", {"name": name}) for name in ("Nhãn", "Nhãn khác")),
     ):
         assert (await workspace.admin.post(f"{API}{path}", json=body)).status_code == 201
     owner = await asyncpg.connect(settings.database_url)
@@ -36,8 +36,8 @@ async def crowd(settings: Settings, app: FastAPI) -> AsyncIterator[Workspace]:
              created_at, updated_at)
         SELECT $1, uuidv7(), 'X' || n, 'Nguoi ' || n, '+84' || (900000000 + n), 'nguoi' || n || '@example.com',
                CASE WHEN n > 19990 THEN date '1990-05-17' END, CASE WHEN n > 19990 THEN 'A' ELSE 'B' || n END, n,
-               CASE WHEN n > 19990 THEN 5 ELSE 0 END, CASE WHEN n > 19990 THEN '{1}'::int[] ELSE '{}' END,
-               CASE WHEN n > 19990 THEN '{1}'::int[] ELSE '{}' END, '{}', 1, now() - n * interval '1 minute', now()
+               CASE WHEN n > 19990 THEN 5 ELSE 0 END, CASE WHEN n > 19990 THEN '{1}'::int[] ELSE '{2}' END,
+               CASE WHEN n > 19990 THEN '{1}'::int[] ELSE '{2}' END, '{}', 1, now() - n * interval '1 minute', now()
         FROM generate_series(1, $2::int) n
         """,
         workspace.id,
@@ -56,7 +56,7 @@ async def crowd(settings: Settings, app: FastAPI) -> AsyncIterator[Workspace]:
             f"""
             INSERT INTO crm.{kind}_member (tenant_id, {kind}_id, customer_id, added_at)
             SELECT $1, g.id, c.id, now() FROM crm.customer c JOIN crm.{of} g ON g.tenant_id = $1
-            WHERE c.tenant_id = $1 AND c.{kind}_nos = '{{1}}'
+            WHERE c.tenant_id = $1 AND c.{kind}_nos = ARRAY[g.no]
             """,
             workspace.id,
         )

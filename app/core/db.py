@@ -122,6 +122,15 @@ class Database:
                 await connection.execute("ROLLBACK")
 
     @asynccontextmanager
+    async def spare(self, tenant_id: UUID) -> AsyncIterator[asyncpg.Connection | None]:
+        """A second reader for who has one, where nobody would wait for it: else None."""
+        if self._gate.locked():
+            yield None
+            return
+        async with self.reading(tenant_id) as connection:
+            yield connection
+
+    @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncConnection]:
         """A transaction with no tenant: it can read only the tables that belong to none (workspaces)."""
         async with self._place(), self.engine.begin() as connection:

@@ -307,17 +307,21 @@ def _choice(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, _way:
 def _set(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, way: Way) -> str:
     wanted = values_of(field.parse, value)
     if way == "find" and field.links is not None:
-        each = [wanted] if op == "any_of" else [[one] for one in wanted]
-        return " AND ".join(_linked(sql, field.links, one) for one in each)
+        return _linked(sql, field.links, [wanted] if op == "any_of" else [[one] for one in wanted])
     if field.cast == "jsonb":
         return f"{field.column} {'?|' if op == 'any_of' else '?&'} {sql.arg(wanted)}::text[]"
     return f"{field.column} {'&&' if op == 'any_of' else '@>'} {sql.arg(wanted)}::int[]"
 
 
-def _linked(sql: Sql, links: Links, wanted: list[Any]) -> str:
-    ids = sql.arg([links.ids[one] for one in wanted])
-    found = f"SELECT l.customer_id FROM {links.table} l WHERE l.tenant_id = $1 AND l.{links.key} = ANY({ids}::uuid[])"
-    return f"c.id IN ({found})"
+def _linked(sql: Sql, links: Links, each: list[list[Any]]) -> str:
+    """Who has a link to one of each of these. As one set: joined one after another, the planner would begin with
+    everybody (600 ms at a million customers where the intersection takes 50)."""
+    found = (
+        f"SELECT l.customer_id FROM {links.table} l WHERE l.tenant_id = $1 "
+        f"AND l.{links.key} = ANY({sql.arg([links.ids[one] for one in wanted])}::uuid[])"
+        for wanted in each
+    )
+    return f"c.id IN ({' INTERSECT '.join(found)})"
 
 
 def _equal(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, way: Way) -> str:

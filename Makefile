@@ -12,7 +12,7 @@ LOCK := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes
         --no-emit-index-url --no-header --no-annotate
 
 .DELETE_ON_ERROR:
-.PHONY: up test gate lint types layers features bench promises openapi lock clean help
+.PHONY: up test together alone gate types-meanwhile lint types layers features bench promises openapi lock clean help
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -22,11 +22,20 @@ up: $(VENV)/.ready ## Install what is missing, then run the product until Ctrl-C
 
 # Two at a time, a file to each; but what measures the others' patience has the machine for itself.
 ALONE := $(filter-out %_kill.py, $(wildcard tests/faults/test_*.py))
-test: $(VENV)/.ready-dev ## The whole suite, without the long figures
+test: alone ## The whole suite, without the long figures
+
+together: $(VENV)/.ready-dev
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore=%)
+
+alone: together
 	@$(PY) -m pytest $(ALONE)
 
-gate: lint types layers test ## Everything that must pass before a change lands
+gate: lint layers ## Everything that must pass before a change lands
+	@$(MAKE) --no-print-directory -j 2 test types-meanwhile
+
+# What is alone among the tests mostly waits.
+types-meanwhile: together
+	@$(PY) -m mypy
 
 lint: $(VENV)/.ready-dev
 	@$(PY) -m ruff check .

@@ -33,15 +33,23 @@ def up() -> None:
     settings = settings_or_exit()
     chot = [sys.executable, "-m", "app.cli"]
     password = settings.admin_password or kept_secret(settings.data_dir / "admin_password")[:20]
+    ready = settings
 
     def prepare() -> dict[str, str]:
+        from app.core.migrate import prepare_database
+
+        nonlocal ready
         ready = with_servers(settings)
-        _run(_prepare(ready, password))
+        _run(prepare_database(ready))
         return {
             "CHOT_DATABASE_URL": str(ready.database_url),
             "CHOT_REDIS_URL": str(ready.redis_url),
             "CHOT_SECRET_KEY": ready.secret.decode(),
         }
+
+    def seed() -> None:
+        if settings.demo:
+            _run(_seed(ready, DEMO, password, 20_000))
 
     url = base_url(settings)
 
@@ -60,6 +68,7 @@ def up() -> None:
             ready_url=f"{url}/health/ready",
             banner=banner,
             prepare=prepare,
+            meanwhile=seed,
             private_servers=not (settings.database_url and settings.redis_url),
         )
     )
@@ -270,14 +279,6 @@ def main() -> None:
         )
         print("chot: " + "; ".join(lines), file=sys.stderr)
         raise SystemExit(2) from None
-
-
-async def _prepare(settings: Settings, password: str) -> None:
-    from app.core.migrate import prepare_database
-
-    await prepare_database(settings)
-    if settings.demo:
-        await _seed(settings, DEMO, password, 20_000)
 
 
 async def _seed(settings: Settings, slug: str, password: str, customers: int) -> bool:

@@ -82,6 +82,7 @@ def up(
     ready_url: str,
     banner: Callable[[], str],
     prepare: Callable[[], Mapping[str, str]] | None = None,
+    meanwhile: Callable[[], None] | None = None,
     host: str = embedded.HOST,
     private_servers: bool = True,
     ready_seconds: float = 60.0,
@@ -91,7 +92,8 @@ def up(
     """Run the product until Ctrl-C, SIGTERM or SIGHUP; returns the exit code, 0 after an asked-for stop.
 
     `prepare` runs after the leftovers of a killed run are gone and the port is known to be free: the place
-    to start the servers, migrate and seed; what it returns joins `env` in the children's environment.
+    to start the servers and migrate; what it returns joins `env` in the children's environment. `meanwhile` runs
+    while the children start, and the banner waits for both.
     With `private_servers`, the pair of `data_dir` is started again when it dies and stopped at the end.
     Call it from the main thread: it sets signal handlers, and on Linux the children die with that thread.
     """
@@ -111,11 +113,17 @@ def up(
                 private_servers = False  # who holds the port may live on them
                 return 1
             run.environment = {**os.environ, **env, **(prepare() if prepare else {})}
-            asked.at_once = False
             run.children = [
                 _Child("api", start_api, data_dir / "log" / "api.log"),
                 _Child("worker", start_worker, data_dir / "log" / "worker.log"),
             ]
+            asked.at_once = False
+            for child in run.children:
+                _start(run, child)
+            if meanwhile and not asked.times:
+                asked.at_once = True
+                meanwhile()
+                asked.at_once = False
             return _serve(run, ready_url, ready_seconds, banner, private_servers)
         except embedded.EmbeddedError as error:
             say(f"The private servers fail: {error}")
@@ -149,8 +157,6 @@ def end_leftovers(data_dir: Path, seconds: float = 5.0) -> int:
 
 
 def _serve(run: _Run, ready_url: str, ready_seconds: float, banner: Callable[[], str], private_servers: bool) -> int:
-    for child in run.children:
-        _start(run, child)
     api = run.children[0]
     deadline = time.monotonic() + ready_seconds
     while not run.asked.times and not _is_ready(ready_url):

@@ -48,7 +48,7 @@ async def test_a_bulk_change_and_its_undo_that_are_killed(
     home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "PART", PART)
-    await changes_and_undoes_once(home, tmp_path, rows=3_000, kills=2)
+    await changes_and_undoes_once(home, tmp_path, rows=2_250, kills=2)
 
 
 @pytest.mark.long

@@ -20,7 +20,10 @@ def lines(written: str) -> list[dict[str, object]]:
 async def counted(client: httpx.AsyncClient, operation: Operation, status: int) -> float:
     """How many replies the metrics count for the operation."""
     labels = {"method": operation.method.upper(), "route": operation.path, "status": str(status)}
-    families = text_string_to_metric_families((await client.get("/metrics")).text)
+    written = (await client.get("/metrics")).text.splitlines()
+    # Of thousands of lines, those that may be it: to parse them all takes longer than all else here.
+    ours = [line for line in written if line.startswith("chot_requests_total") and f'"{operation.path}"' in line]
+    families = text_string_to_metric_families("\n".join(["# TYPE chot_requests counter", *ours, ""]))
     samples = [sample for family in families for sample in family.samples if sample.name == "chot_requests_total"]
     return sum(sample.value for sample in samples if sample.labels == labels)
 

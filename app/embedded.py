@@ -27,6 +27,8 @@ from pathlib import Path
 
 import psutil
 
+from app import files
+
 HOST = "127.0.0.1"
 POSTGRES, VALKEY = "postgres", "valkey-server"
 SUPERUSER = "postgres"
@@ -38,7 +40,6 @@ PORTS = range(15_000, 32_000)
 LOCK_SECONDS = 120.0
 RETRY_SECONDS = 15.0
 RECOVERY_SECONDS = 300.0
-LOG_BYTES = 10_000_000
 TLS_QUESTION = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 
 BASE_SETTINGS: Mapping[str, str] = {
@@ -48,7 +49,11 @@ BASE_SETTINGS: Mapping[str, str] = {
     "shared_buffers": "256MB",
     "jit": "off",
     "password_encryption": "scram-sha-256",
-    "wal_compression": "on",
+    # The packaged server knows only pglz, which costs more than all else that a bulk change costs. Fewer checkpoints
+    # write fewer whole pages.
+    "wal_compression": "off",
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "2GB",
     "timezone": "UTC",
     "log_checkpoints": "off",
 }
@@ -238,7 +243,7 @@ def _create_cluster(folder: Path, state: _State) -> None:
     with (new / "postgresql.conf").open("a", encoding="utf-8") as conf:
         conf.write("\ninclude = 'chot.conf'\n")
     new.rename(folder / "pg")
-    _sync_folder(folder)
+    files.sync_folder(folder)
 
 
 def _start_postgres(folder: Path, state: _State) -> _State:
@@ -252,14 +257,14 @@ def _start_postgres(folder: Path, state: _State) -> _State:
         _drop_foreign_lock(home)
         state = replace(state, postgres_port=_usable_port(state.postgres_port, state.valkey_port))
         _save(folder, state)
-        write_private(home / "chot.conf", _postgres_conf(state))
-        shorten_log(log)
+        files.write_private(home / "chot.conf", _postgres_conf(state))
+        files.shorten_log(log)
         before = log.stat().st_size if log.exists() else 0
         wait = ("-w", "-t", f"{RECOVERY_SECONDS:.0f}")
         code, output = _postgres_tool(state, "pg_ctl", "start", *wait, "-D", str(home), "-l", str(log))
         if code == 0:
             return state
-        said = tail(log, since=before) or output[-2000:]
+        said = files.tail(log, since=before) or output[-2000:]
         hopeless = re.search("configuration file .* contains errors|incompatible", said)
         if hopeless or time.monotonic() > deadline:
             raise EmbeddedError(f"PostgreSQL does not start: {said}")
@@ -305,8 +310,8 @@ def _start_valkey(folder: Path, state: _State) -> _State:
     (home / "valkey.pid").unlink(missing_ok=True)
     state = replace(state, valkey_port=_usable_port(state.valkey_port, state.postgres_port))
     _save(folder, state)
-    shorten_log(log)
-    write_private(
+    files.shorten_log(log)
+    files.write_private(
         home / "valkey.conf",
         f"bind {HOST}\nport {state.valkey_port}\nrequirepass {state.valkey_password}\n"
         f'dir "{home}"\npidfile "{home / "valkey.pid"}"\nlogfile "{log}"\ndaemonize yes\n'
@@ -319,7 +324,7 @@ def _start_valkey(folder: Path, state: _State) -> _State:
         waited = time.monotonic() - started
         dead = code != 0 or (valkey_pid(folder) is None and waited > 5.0)
         if dead or waited > RECOVERY_SECONDS:
-            raise EmbeddedError(f"Valkey does not start: {output} {tail(log)}")
+            raise EmbeddedError(f"Valkey does not start: {output} {files.tail(log)}")
         time.sleep(0.02)
     return state
 
@@ -364,7 +369,7 @@ def _load(folder: Path) -> _State | None:
 
 def _save(folder: Path, state: _State) -> None:
     if _load(folder) != state:
-        write_private(folder / "embedded.json", json.dumps(asdict(state), indent=2) + "\n")
+        files.write_private(folder / "embedded.json", json.dumps(asdict(state), indent=2) + "\n")
 
 
 @contextmanager
@@ -467,32 +472,3 @@ def _wheel(package: str, pattern: str) -> Path:
     if not found:
         raise EmbeddedError(f"the package {package} is not installed: " + WAY_OUT)
     return found[0]
-
-
-def write_private(file: Path, text: str) -> None:
-    """Replace the file in one step, readable by its owner only."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as new:
-        new.write(text)
-        new.flush()
-        os.fsync(new.fileno())
-    Path(new.name).replace(file)
-    _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def shorten_log(log: Path) -> None:
-    """Put a log of past starts aside once it is long; one older file is kept."""
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".old.log"))
-
-
-def tail(log: Path, since: int = 0) -> str:
-    """The last lines written, at most 2,000 bytes; none of what stood before the byte `since`."""
-    return log.read_bytes()[since:][-2000:].decode(errors="replace").strip() if log.exists() else ""

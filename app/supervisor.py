@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from app import embedded
+from app import embedded, files
 
 RUN_VARIABLE = "CHOT_RUN_ID"
 FIRST_DELAY, LAST_DELAY = 0.5, 30.0
@@ -163,7 +163,7 @@ def _serve(run: _Run, ready_url: str, ready_seconds: float, banner: Callable[[],
         code = api.process.poll() if api.process else None
         if code is not None or time.monotonic() > deadline:
             reason = "is not ready in time" if code is None else f"ended with code {code}"
-            run.say(f"The API {reason}. The end of {api.log}:\n{embedded.tail(api.log)}")
+            run.say(f"The API {reason}. The end of {api.log}:\n{files.tail(api.log)}")
             return 1
         time.sleep(TICK_SECONDS)
     if not run.asked.times:
@@ -215,7 +215,7 @@ def _tend_servers(run: _Run) -> float:
 
 
 def _start(run: _Run, child: _Child) -> None:
-    embedded.shorten_log(child.log)
+    files.shorten_log(child.log)
     with child.log.open("ab") as log:
         child.process = subprocess.Popen(
             child.command,
@@ -309,7 +309,7 @@ def _write(run: _Run) -> None:
             if child.process:
                 children[str(child.process.pid)] = psutil.Process(child.process.pid).create_time()
     record = {"supervisor": os.getpid(), "token": run.token, "children": children}
-    embedded.write_private(run.data_dir / "run.json", json.dumps(record) + "\n")
+    files.write_private(run.data_dir / "run.json", json.dumps(record) + "\n")
 
 
 def _read(data_dir: Path) -> dict[str, Any] | None:

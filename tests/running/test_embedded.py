@@ -123,7 +123,9 @@ async def test_settings_in_force(data: Path) -> None:
         "shared_buffers": "256MB",
         "jit": "off",
         "password_encryption": "scram-sha-256",
-        "wal_compression": "pglz",
+        "wal_compression": "off",
+        "checkpoint_timeout": "15min",
+        "max_wal_size": "2GB",
         "fsync": "on",
         "autovacuum": "on",
     }

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from app.core.clock import today
+from app.customers.models import MONTH_DAY
 from bench.dataset import Bench
 from bench.servers import FLOOR, running, sign_in
 from bench.table import Row
@@ -102,11 +103,8 @@ def _asked(client: httpx.Client) -> dict[str, Asked]:
     two = list(named)[:2]
     from_source = f"c.source_id = '{source_id}'"
     first, last = _days()
-    week = (
-        f"c.birth_md BETWEEN {first} AND {last}"
-        if first <= last
-        else f"(c.birth_md >= {first} OR c.birth_md <= {last})"
-    )
+    day = MONTH_DAY.format("c.birthday")
+    week = f"{day} BETWEEN {first} AND {last}" if first <= last else f"({day} >= {first} OR {day} <= {last})"
     signed = "SELECT FROM crm.contract k WHERE k.tenant_id = $1 AND k.customer_id = c.id"
     return {
         "source": Asked(_leaf("source", "eq", source), from_source),

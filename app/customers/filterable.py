@@ -17,6 +17,7 @@ from app.core.fields import GENDERS, Field
 from app.core.masking import sees_phones
 from app.core.vietnam import provinces
 from app.customers.entity import CUSTOMERS
+from app.customers.models import MONTH_DAY
 from app.customers.registry import KINDS, Registry
 from app.filters.fields import (
     FLAGS,
@@ -190,7 +191,7 @@ def _column(field: Field) -> Filterable:
     made = Filterable(*names, kind, where, "text", field.parse, lookup=lookup)
     match field.type:
         case "date":
-            return date_field(*names, where, anniversary="c.birth_md" if field.key == "birthday" else "")
+            return date_field(*names, where, anniversary=MONTH_DAY.format(where) if field.key == "birthday" else "")
         case "gender":
             return _chosen(made, listing(GENDERS))
         case "province":

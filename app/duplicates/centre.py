@@ -20,6 +20,7 @@ from app.core.i18n import language
 from app.core.paging import Pager
 from app.customers import registry as registries
 from app.customers.duplicate_keys import DuplicateKey
+from app.customers.models import MONTH_DAY
 from app.customers.visibility import visible
 from app.customers.words import phone_tail
 from app.duplicates import dismissals, reasons
@@ -232,7 +233,8 @@ async def _who_may_share(
             UNION ALL (SELECT c.id FROM crm.customer c
              WHERE {live} AND c.email = ANY({sql.arg(emails)}::text[]) LIMIT {LOOKED_AT})
             UNION ALL (SELECT c.id FROM crm.customer me JOIN crm.customer c
-                ON {live} AND c.birth_md = me.birth_md AND c.birthday = me.birthday
+                ON {live} AND {MONTH_DAY.format("c.birthday")} = {MONTH_DAY.format("me.birthday")}
+                AND c.birthday = me.birthday
              WHERE me.tenant_id = $1 AND me.id = $2 LIMIT {10 * LOOKED_AT})
         ) AS found
         """,

@@ -3,7 +3,7 @@
 Automation knows relationships by their category, because each workspace has its own list.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
 from app.core.clock import new_id, now
-from app.core.db import driver
+from app.core.db import driver, tenant_of
 from app.core.errors import NotFound, invalid
 from app.core.events import request_id
 from app.core.fields import BadValue
@@ -26,7 +26,7 @@ from app.customers.models import Classification
 from app.customers.visibility import visible
 from app.filters.search import Sql
 
-__all__ = ["FACTS", "count", "fact_happened", "move_one", "told_as"]
+__all__ = ["FACTS", "count", "fact_happened", "move_one", "reached", "told_as"]
 
 # The category that each fact moves its customers to (D021, D023). A new domain adds its facts here.
 FACTS: Final[dict[str, Category]] = {
@@ -83,6 +83,12 @@ NOT_SIGNED = "old.category IS DISTINCT FROM 'won'"
 # Forward in the workspace's own order; who was lost or had stopped buying begins anew.
 FORWARD = f"""{NOT_SIGNED} AND (
     old.category IS NULL OR old.category IN ('new', 'other', 'suspended', 'lost') OR old.position < {{position:d}})"""
+# Whether one who stands at $2, which may be nothing, is due to go to $3.
+DUE = """
+SELECT true FROM crm.classification target
+LEFT JOIN crm.classification old ON old.tenant_id = $1 AND old.id = $2::uuid
+WHERE target.tenant_id = $1 AND target.id = $3 AND target.id IS DISTINCT FROM $2::uuid AND ({due})
+"""
 COUNT = """
 SELECT c.relationship_id, count(*) FROM crm.customer c
 WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND ({visible}) GROUP BY c.relationship_id
@@ -126,21 +132,24 @@ async def fact_happened(
 
     Without a relationship of that category nobody moves.
     """
-    category = FACTS[fact]
-    target = await session.scalar(
-        select(Classification)
-        .where(
-            Classification.kind == "relationship", Classification.category == category, Classification.active
-        )
-        .order_by(Classification.position, Classification.id)
-        .limit(1)
-    )  # fmt: skip
+    target = await _meant_by(session, fact)
     if target is None:
         return []
-    due = NOT_SIGNED if category == "won" else FORWARD.format(position=target.position)
     told = {"reason": fact, **(data or {})}
     raw = await driver(session)
+    due = _due(target)
     return await _move(raw, actor, customer_ids, target.id, target.name, due, "customer.classified", told)
+
+
+async def reached(session: AsyncSession, relationship_id: UUID | None, happened: Iterable[str]) -> UUID | None:
+    """Where a customer who stands at this relationship is after the facts, by the rule of `fact_happened`; writes
+    nothing."""
+    raw, at = await driver(session), relationship_id
+    for fact in happened:
+        target = await _meant_by(session, fact)
+        if target is not None and await raw.fetchval(DUE.format(due=_due(target)), tenant_of(session), at, target.id):
+            at = target.id
+    return at
 
 
 async def count(raw: asyncpg.Connection, actor: Actor) -> StagesOut:
@@ -169,6 +178,24 @@ def told_as(categories: Mapping[str, str], changes: Mapping[str, tuple[Any, Any]
     if set(changes) == {"relationship"}:
         return OUTCOMES.get(categories.get(changes["relationship"][1] or "", ""), "customer.classified")
     return "customer.classified" if CLASSIFYING.issuperset(changes) else "customer.updated"
+
+
+async def _meant_by(session: AsyncSession, fact: str) -> Classification | None:
+    """The relationship that the fact moves customers to, if the workspace has one."""
+    found: Classification | None = await session.scalar(
+        select(Classification)
+        .where(
+            Classification.kind == "relationship", Classification.category == FACTS[fact], Classification.active
+        )
+        .order_by(Classification.position, Classification.id)
+        .limit(1)
+    )  # fmt: skip
+    return found
+
+
+def _due(target: Classification) -> str:
+    """Who goes there, in SQL: of whom `old` is the relationship."""
+    return NOT_SIGNED if target.category == "won" else FORWARD.format(position=target.position)
 
 
 async def _move(

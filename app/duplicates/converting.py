@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,33 +20,24 @@ from app.core.db import driver
 from app.core.errors import Conflict, invalid
 from app.core.events import record
 from app.core.vietnam import text as vn
-from app.customers import phones, stages
+from app.customers import phones
 from app.customers import registry as registries
 from app.customers.changing import deleter
 from app.customers.models import Customer, UniqueValue
 from app.customers.service import update_one
 from app.customers.visibility import visible
 from app.customers.words import phone_tail
-from app.duplicates import related
+from app.duplicates import advancing, related
 from app.duplicates.convert_schemas import ConvertOut
 from app.duplicates.merging import NOTE_ITEMS, follow, tell_referred, write_columns
-from app.duplicates.models import Merge
-from app.duplicates.planning import MAX_NOTE
+from app.duplicates.models import FILLED, PERSON, Merge, MergeItem
+from app.duplicates.planning import MAX_NOTE, STAGE
 from app.filters.search import Sql
 
 __all__ = ["convert"]
 
-# What came to a customer by a merge. $2 the merge.
-CAME: Final = """
-SELECT count(*) FILTER (WHERE k.move_to_signed) AS contract_signed, count(k.id) AS contract, count(t.id) AS transaction
-FROM crm.merge_item i
-LEFT JOIN crm.contract k ON k.tenant_id = $1 AND i.what = 'contracts' AND k.id = i.row_id
-LEFT JOIN crm.transaction t ON t.tenant_id = $1 AND i.what = 'transactions' AND t.id = i.row_id
-WHERE i.tenant_id = $1 AND i.merge_id = $2
-"""
 REFERRED_BY: Final = "SELECT count(*) FROM crm.customer c WHERE c.tenant_id = $1 AND c.id = $2 AND c.referrer_id = $3"
 VERSION: Final = "SELECT c.version FROM crm.customer c WHERE c.tenant_id = $1 AND c.id = $2"
-PERSON: Final = ("name", "position", "birthday", "gender", "note")
 
 
 class SameKind(Conflict):
@@ -82,6 +74,7 @@ async def convert(
         raise SameKind()
     if customer["kind"] == "lead":
         numbers = await _numbers(session, customer)
+        await phones.lock_out_imports(session)
         await phones.lock(session, numbers)
         into = await _known(session, actor, numbers, attach_to)
         # Somebody else's customer may have one of them: then the lead can be neither there nor beside it.
@@ -126,7 +119,7 @@ async def _known(
 async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], into: Mapping[str, Any]) -> ConvertOut:
     """Makes the lead a contact of the customer; whatever belonged to it goes there as by a merge, which is kept as one
     and undone as one. Its former id leads to the customer."""
-    raw, moment = await driver(session), now()
+    raw, moment, registry = await driver(session), now(), await registries.load(session)
     changes: dict[str, tuple[Any, Any]] = {"contacts": (None, lead["name"])}
     before, written = dict[str, Any](), dict[str, Any]()
     if await raw.fetchval(REFERRED_BY, actor.tenant_id, into["id"], lead["id"]):
@@ -134,6 +127,12 @@ async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], 
         before["referrer"] = {"referrer_id": str(lead["id"]), "referrer_user_id": None}
         written["referrer"] = dict.fromkeys(before["referrer"])
         changes["referrer"] = (str(lead["id"]), None)
+    stage = await advancing.by_what_comes(session, into["relationship_id"], [lead["id"]])
+    if stage != into["relationship_id"]:
+        pair = into["relationship_id"], stage
+        before[STAGE], written[STAGE] = ({"relationship_id": str(one) if one else None} for one in pair)
+        names = dict[UUID | None, str](registry.labels[STAGE].items())
+        changes[STAGE] = (names.get(pair[0]), names.get(pair[1]))
     merge = Merge(
         tenant_id=actor.tenant_id, id=new_id(), master_id=into["id"], source_ids=[lead["id"]], sources="delete",
         before=before, written=written, moved={}, created_by=actor.id, created_by_name=actor.name, version=1,
@@ -146,7 +145,6 @@ async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], 
     moved = await related.move(raw, actor.tenant_id, into["id"], [lead["id"]], merge.id, moment, leave=("points",))
     merge.moved = {**moved, "points": added} if added else moved
     await write_columns(raw, actor.tenant_id, into["id"], list(written.values()))
-    registry = await registries.load(session)
     await follow(session, actor, registry, [into["id"], lead["id"]])
     if "referred" in moved:
         await tell_referred(session, actor, merge.id, into["id"])
@@ -154,7 +152,6 @@ async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], 
     data = {"contact_id": contact_id, "lead_id": lead["id"], "customer_id": into["id"], "merge_id": merge.id}
     await record(session, actor, "customer.converted", lead["id"], changes=told, data=data)
     await record(session, actor, "customer.contact_added", into["id"], changes=changes, data={**data, "moved": moved})
-    await _advance(session, actor, into["id"], merge.id)
     version: int = await raw.fetchval(VERSION, actor.tenant_id, into["id"])
     return ConvertOut(
         id=into["id"], kind=into["kind"], attached=True, contact_id=contact_id, merge_id=merge.id, version=version
@@ -178,7 +175,7 @@ async def _become_contact(
         values, made = {key: lead[key] for key in PERSON}, True
         contact_id = await insert_contact(session, actor, into, values, {}, primary=False)
     else:
-        await _complete(session, lead, contact_id)
+        await _complete(session, lead, contact_id, merge_id)
     known = set(await session.scalars(select(ContactPoint.value).where(ContactPoint.contact_id == contact_id)))
     missing = [one for many in given.values() for one in many if one.value not in known]
     added = await points.keep(session, actor, into, contact_id, missing)
@@ -188,15 +185,6 @@ async def _become_contact(
         raw = await driver(session)
         await raw.execute(NOTE_ITEMS, actor.tenant_id, merge_id, names, ids, [lead["id"]] * len(items))
     return contact_id, len(added)
-
-
-async def _advance(session: AsyncSession, actor: Actor, customer_id: UUID, merge_id: UUID) -> None:
-    """Moves the customer to the stage that the contracts and transactions mean that came to it."""
-    found = await (await driver(session)).fetchrow(CAME, actor.tenant_id, merge_id)
-    for fact in ("contract_signed", "contract", "transaction"):
-        if found[fact]:
-            await stages.fact_happened(session, actor, [customer_id], fact, {"merge_id": merge_id})
-            return
 
 
 async def _retire(session: AsyncSession, actor: Actor, lead_id: UUID, into_id: UUID) -> None:
@@ -228,16 +216,19 @@ async def _same_person(session: AsyncSession, lead: Mapping[str, Any], into: Map
     return found
 
 
-async def _complete(session: AsyncSession, lead: Mapping[str, Any], contact_id: UUID) -> None:
-    """Gives the contact what the lead knew and it did not."""
+async def _complete(session: AsyncSession, lead: Mapping[str, Any], contact_id: UUID, merge_id: UUID) -> None:
+    """Gives the contact what the lead knew and it did not, and notes in the merge what it was."""
     row = (await session.scalars(select(Contact).where(Contact.id == contact_id))).one()
-    before = {key: getattr(row, key) for key in PERSON}
-    for key in PERSON:
-        if before[key] is None:
-            setattr(row, key, lead[key])
-    if before["note"] and lead["note"] and lead["note"] not in before["note"]:
-        row.note = f"{before['note']}\n{lead['note']}"[:MAX_NOTE]
+    written = {key: lead[key] for key in PERSON if getattr(row, key) is None and lead[key] is not None}
+    if row.note and lead["note"] and lead["note"] not in row.note:
+        written["note"] = f"{row.note}\n{lead['note']}"[:MAX_NOTE]
+    before = {key: getattr(row, key) for key in written}
+    for key, value in written.items():
+        setattr(row, key, value)
     row.version, row.updated_at = row.version + 1, now()
+    images = msgspec.to_builtins({"before": before, "written": written})
+    session.add(MergeItem(tenant_id=row.tenant_id, merge_id=merge_id, what=FILLED, row_id=contact_id,
+                          source_id=lead["id"], before=images))  # fmt: skip
     await session.flush()
 
 

@@ -1,7 +1,7 @@
 """The tables of duplicates: the workspace's keys, the values found by them, what was dismissed, and merges."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, Integer, PrimaryKeyConstraint, Text, Uuid, text
@@ -9,6 +9,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.orm import TENANT, Base, TenantRow, Versioned, keys, reference
+
+# What a lead gives a contact that it turns out to be, with the types of the columns; and what such a contact's item of
+# the merge is called, which keeps {before, written}.
+PERSON: Final = {"name": "text", "position": "text", "birthday": "date", "gender": "text", "note": "text"}
+FILLED: Final = "filled_contacts"
 
 
 class DuplicateSetting(TenantRow, Versioned, Base):
@@ -93,7 +98,7 @@ class MergeItem(Base):
 
     tenant_id: Mapped[UUID]
     merge_id: Mapped[UUID]
-    what: Mapped[str] = mapped_column(Text, doc="an entry of app/duplicates/related.py, or `customer`")
+    what: Mapped[str] = mapped_column(Text, doc="an entry of app/duplicates/related.py, or what was added or filled")
     row_id: Mapped[UUID]
     source_id: Mapped[UUID]
     before: Mapped[dict[str, Any] | None] = mapped_column(JSONB)

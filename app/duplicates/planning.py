@@ -17,12 +17,12 @@ from app.customers import registry as registries
 from app.customers.registry import Registry
 from app.customers.values import Values, check
 from app.customers.visibility import visible
-from app.duplicates import related
+from app.duplicates import advancing, related
 from app.duplicates.errors import OtherKind
 from app.duplicates.schemas import ChoiceIn, MergeIn
 from app.filters.search import Sql
 
-__all__ = ["Change", "Plan", "Point", "load", "make", "shown", "state", "stored"]
+__all__ = ["STAGE", "Change", "Plan", "Point", "load", "make", "shown", "state", "stored"]
 
 # What is no field of its own here: memberships are united, a kind is what all have in common.
 UNITED: Final = frozenset(("groups", "tags", "kind"))
@@ -37,6 +37,7 @@ TOGETHER: Final[dict[str, tuple[str, ...]]] = {
 REFERRERS: Final = frozenset(("referrer", "referrer_user"))
 # E024: of these every value stays; what is not the master's field becomes a further phone, address or link of it.
 POINTS: Final = {"phone": "phone", "email": "email", "address": "address", "website": "link"}
+STAGE: Final = "relationship"
 MAX_NOTE = 20_000
 
 Row = Mapping[str, Any]
@@ -198,7 +199,22 @@ async def _decide(session: AsyncSession, actor: Actor, plan: Plan, choose: Mappi
                 plan.changes.append(Change(one, before, after, origin, customer_id))
                 if chosen is not None and customer_id is None:
                     plan.by_hand[one.key] = (shown(plan.registry, one, before), shown(plan.registry, one, after))
+    if STAGE not in choose:
+        await _advance(session, plan)
     plan.points = _points(plan, await _known_points(session, actor, plan))
+
+
+async def _advance(session: AsyncSession, plan: Plan) -> None:
+    """Plans the stage that the master has by what comes to it, unless somebody has chosen one."""
+    found = plan.registry.fields[STAGE]
+    planned = next((one for one in plan.changes if one.field is found), None)
+    before = state(found, plan.master)
+    at = stored(STAGE, planned.after if planned else before)
+    to = await advancing.by_what_comes(session, UUID(at) if at else None, plan.source_ids)
+    after = dict.fromkeys(before, str(to) if to else None)
+    if stored(STAGE, after) != at:
+        plan.changes = [one for one in plan.changes if one is not planned]
+        plan.changes.append(Change(found, before, after, "facts"))
 
 
 def _chosen(

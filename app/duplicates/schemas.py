@@ -207,7 +207,7 @@ class PlannedField(BaseModel):
     label: str
     before: WithPhones
     after: WithPhones
-    origin: Annotated[str, Field(description="source, union or chosen.")]
+    origin: Annotated[str, Field(description="source, union, chosen, or facts: a stage that what comes along means.")]
     customer_id: UUID | None = None
 
 

@@ -20,10 +20,10 @@ from app.customers import registry as registries
 from app.customers.changing import Overtaken
 from app.customers.registry import Registry
 from app.customers.words import phone_tail
-from app.duplicates import planning, related
+from app.duplicates import advancing, planning, related
 from app.duplicates.errors import MergeNotUndoable, MergeUndone
 from app.duplicates.merging import claim_uniques, follow, tell_referred, write_columns
-from app.duplicates.models import Merge
+from app.duplicates.models import FILLED, PERSON, Merge
 from app.duplicates.planning import Row
 from app.duplicates.schemas import LeftOut, MergeOut, MergePage
 
@@ -34,16 +34,27 @@ DELETE FROM crm.contact_point p USING crm.merge_item i
 WHERE i.tenant_id = $1 AND i.merge_id = $2 AND i.what = 'added_points' AND p.tenant_id = $1 AND p.id = i.row_id
 """
 # A contact that was made for a phone goes with it, unless somebody has made more of it since: later merges that took it
-# along, and their undoing, have raised its version by one each. $3 is when this merge was made.
+# along, and their undoing, have raised its version by one each; so have those that filled it in and were undone. $3 is
+# when this merge was made.
 TAKE_CONTACTS: Final = """
 DELETE FROM crm.contact t USING crm.merge_item i
 WHERE i.tenant_id = $1 AND i.merge_id = $2 AND i.what = 'added_contacts' AND t.tenant_id = $1 AND t.id = i.row_id
   AND t.version = 1 + (
       SELECT count(*) + count(m.undone_at) FROM crm.customer_merge m
-      JOIN crm.merge_item took ON took.tenant_id = $1 AND took.merge_id = m.id AND took.what = 'contacts'
-        AND took.row_id = t.id
+      JOIN crm.merge_item took ON took.tenant_id = $1 AND took.merge_id = m.id AND took.row_id = t.id
+        AND (took.what = 'contacts' OR took.what = 'filled_contacts' AND m.undone_at IS NOT NULL)
       WHERE m.tenant_id = $1 AND m.created_at >= $3 AND m.id <> $2)
   AND NOT EXISTS (SELECT FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.contact_id = t.id)
+"""
+# Contacts that a lead's data had filled are what they were, but for what was edited since. $3 is now.
+EMPTY_CONTACTS: Final = f"""
+UPDATE crm.contact t SET {{columns}}, version = t.version + 1, updated_at = $3::timestamptz
+FROM crm.merge_item i
+WHERE i.tenant_id = $1 AND i.merge_id = $2 AND i.what = '{FILLED}' AND t.tenant_id = $1 AND t.id = i.row_id
+RETURNING i.before AS image, to_jsonb(t) AS row
+"""
+FORGET_IMAGES: Final = f"""
+UPDATE crm.merge_item SET before = NULL WHERE tenant_id = $1 AND merge_id = $2 AND what = '{FILLED}'
 """
 # $3 now, $4 those whose phone is another's by now.
 RESTORE: Final = """
@@ -161,6 +172,7 @@ async def _restore(session: AsyncSession, registry: Registry, made: Merge, rows:
                 await session.connection()
                 left = await _restore_master(session, registry, made, rows)
                 left += await _take_back(session, made)
+                await _keep_stage(session, registry, made, rows)
                 left += await _restore_sources(session, made, rows)
                 return left + await _restore_uniques(session, registry, made)
         except asyncpg.UniqueViolationError as error:
@@ -172,10 +184,30 @@ async def _restore(session: AsyncSession, registry: Registry, made: Merge, rows:
 async def _take_back(session: AsyncSession, made: Merge) -> list[LeftOut]:
     """Takes what the merge had added, and gives the related records back."""
     raw = await driver(session)
+    left = await _empty_contacts(raw, made)
     await raw.execute(TAKE_POINTS, made.tenant_id, made.id)
     await raw.execute(TAKE_CONTACTS, made.tenant_id, made.id, made.created_at)
     gone = await related.give_back(raw, made.tenant_id, made.master_id, made.id, now(), made.created_at)
-    return [LeftOut(customer_id=made.master_id, field=what, code="gone", before=n) for what, n in gone.items()]
+    return left + [LeftOut(customer_id=made.master_id, field=what, code="gone", before=n) for what, n in gone.items()]
+
+
+async def _empty_contacts(raw: asyncpg.Connection, made: Merge) -> list[LeftOut]:
+    """Takes from contacts what a lead had filled in, and forgets it."""
+    back = ", ".join(
+        f"{name} = CASE WHEN to_jsonb(t.{name}) = i.before -> 'written' -> '{name}' "
+        f"THEN (i.before -> 'before' ->> '{name}')::{type_} ELSE t.{name} END"
+        for name, type_ in PERSON.items()
+    )
+    left = list[LeftOut]()
+    for found in await raw.fetch(EMPTY_CONTACTS.format(columns=back), made.tenant_id, made.id, now()):
+        before, row = found["image"]["before"], found["row"]
+        left += [
+            LeftOut(customer_id=made.master_id, field=f"contacts.{name}", code="edited", before=was, now=row[name])
+            for name, was in before.items()
+            if row[name] != was
+        ]
+    await raw.execute(FORGET_IMAGES, made.tenant_id, made.id)
+    return left
 
 
 async def _restore_master(
@@ -204,6 +236,19 @@ async def _restore_master(
         states.append(before)
     await write_columns(raw, made.tenant_id, made.master_id, states)
     return left
+
+
+async def _keep_stage(session: AsyncSession, registry: Registry, made: Merge, rows: Mapping[UUID, Row]) -> None:
+    """Moves the master on from the stage that it got back, by what happened with itself since."""
+    found = registry.fields[planning.STAGE]
+    if made.written.get(found.key) != planning.state(found, rows[made.master_id]):
+        return
+    back = planning.stored(found.key, made.before[found.key])
+    stage = UUID(back) if back else None
+    to = await advancing.by_what_stays(session, stage, made.master_id, made.created_at)
+    if to != stage:
+        raw = await driver(session)
+        await write_columns(raw, made.tenant_id, made.master_id, [{str(found.column): str(to)}])
 
 
 async def _restore_sources(session: AsyncSession, made: Merge, rows: Mapping[UUID, Row]) -> list[LeftOut]:

@@ -8,7 +8,8 @@ from tests.contacts.test_contacts import company, contact, contacts, events, val
 from tests.contacts.test_convert import convert
 from tests.customers.test_customers import PATH, add
 from tests.customers.test_stages import counted
-from tests.duplicates.merges import get, points, undo
+from tests.duplicates.merges import get, merge, points, undo
+from tests.duplicates.test_merge_undo import told
 from tests.factories.people import Workspace
 from tests.transactions.steps import API, post, type_id
 
@@ -98,6 +99,8 @@ async def test_a_lead_that_is_a_contact_already_adds_to_it(workspace: Workspace)
     await undo(client, done["merge_id"])
     [mai] = await contacts(client, account)
     assert (mai["id"], values(mai["phones"]), values(mai["emails"])) == (known["id"], [PHONE], [])
+    assert mai["note"] == "Kế toán"
+    assert (await get(client, account["id"]))["relationship"] == "Mới"
     assert (await get(client, lead["id"]))["email"] == "mai@example.com"
 
 
@@ -110,3 +113,70 @@ async def test_a_customer_whom_the_lead_had_referred_has_no_referrer_then(worksp
     assert (await events(client, account["id"]))[0]["changes"]["referrer"] == [lead["id"], None]
     assert (await undo(client, done["merge_id"]))["left"] == []
     assert (await get(client, account["id"]))["referrer"] == lead["id"]
+
+
+FILLED = {"position": "Giám đốc", "birthday": "1990-03-05", "gender": "female", "note": "Gọi buổi sáng"}
+
+
+@pytest.mark.feature("E002", "B037")
+async def test_a_contact_is_what_it_was_before_a_lead_filled_it(workspace: Workspace) -> None:
+    client = workspace.admin
+    account = await company(workspace)
+    known = await contact(client, account, name="Mai", phones=[{"value": PHONE}])
+    lead = await add(client, kind="lead", name="Chị Mai", **FILLED)
+    done = await convert(workspace, lead, kind="individual")
+    [mai] = await contacts(client, account)
+    assert {key: mai[key] for key in FILLED} == FILLED
+    assert (await undo(client, done["merge_id"]))["left"] == []
+    [mai] = await contacts(client, account)
+    assert mai == known | {"version": mai["version"], "updated_at": mai["updated_at"]}
+    assert mai["version"] == known["version"] + 2
+    back = await get(client, lead["id"])
+    assert {key: back[key] for key in FILLED} == FILLED
+
+
+@pytest.mark.feature("E002", "B037")
+async def test_what_was_edited_in_a_filled_contact_stays_and_is_told(workspace: Workspace) -> None:
+    client = workspace.admin
+    account = await company(workspace)
+    known = await contact(client, account, name="Mai", phones=[{"value": PHONE}])
+    lead = await add(client, kind="lead", name="Chị Mai", **FILLED)
+    done = await convert(workspace, lead, kind="individual")
+    [mai] = await contacts(client, account)
+    url, etag = f"{PATH}/{account['id']}/contacts/{known['id']}", {"If-Match": f'"{mai["version"]}"'}
+    reply = await client.patch(url, json={"position": "Kế toán", "gender": None}, headers=etag)
+    assert reply.status_code == 200, reply.text
+    [line] = (await undo(client, done["merge_id"]))["left"]
+    assert (line["customer_id"], line["field"], line["code"]) == (account["id"], "contacts.position", "edited")
+    assert (line["before"], line["now"]) == (None, "Kế toán")
+    [mai] = await contacts(client, account)
+    assert [mai[key] for key in FILLED] == ["Kế toán", None, None, None]
+
+
+@pytest.mark.feature("E002", "B037")
+@pytest.mark.parametrize("stands", [True, False])
+async def test_a_contact_that_a_merge_made_and_a_lead_filled(workspace: Workspace, stands: bool) -> None:
+    """Undoing that merge takes the contact with it, unless it holds what a lead knew."""
+    client = workspace.admin
+    master = await add(client, name="Hoa", phone="0911000111")
+    source = await add(client, name="Mai", phone="0911000222")
+    merged = await merge(client, master, source)
+    lead = await add(client, kind="lead", name="Chị Mai", phone="0911000222", note="Gọi buổi sáng")
+    done = await convert(workspace, lead, kind="individual")
+    if not stands:
+        await undo(client, done["merge_id"])
+    await undo(client, merged["id"])
+    left = [one["note"] for one in await contacts(client, master) if not one["mirror"]]
+    assert left == (["Gọi buổi sáng"] if stands else [])
+
+
+@pytest.mark.feature("E002", "A069")
+async def test_an_undone_merge_keeps_nothing_that_a_lead_had_told(workspace: Workspace) -> None:
+    client = workspace.admin
+    account = await company(workspace)
+    await contact(client, account, name="Mai", phones=[{"value": PHONE}])
+    lead = await add(client, kind="lead", name="Chị Mai", note="Bí mật")
+    done = await convert(workspace, lead, kind="individual")
+    assert "Bí mật" in await told(workspace, [], done["merge_id"])
+    await undo(client, done["merge_id"])
+    assert "Bí mật" not in await told(workspace, [], done["merge_id"])

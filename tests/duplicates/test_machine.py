@@ -16,6 +16,8 @@ from tests.factories.people import Workspace
 
 CUSTOMERS = f"{API}/customers"
 FIELDS = ("company_name", "position", "address", "note", "email")
+# Nobody goes back: the first that contracts do not lead to, then those that they do.
+STAGES = ("Mới", "Tiếp cận", "Chốt")
 SIZE = 4
 _numbers = itertools.count(1)
 Await = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -30,6 +32,8 @@ class Merging(RuleBasedStateMachine):
         self.ids: list[str] = []
         self.model: dict[str, dict[str, Any]] = {}
         self.contracts: dict[str, str] = {}
+        self.stages: dict[str, str] = {}
+        self.signed: dict[str, tuple[int, str]] = {}
         self.stack: list[dict[str, Any]] = []
 
     @initialize()
@@ -39,6 +43,7 @@ class Merging(RuleBasedStateMachine):
             made = self.call("POST", CUSTOMERS, json=body).json()
             self.ids.append(made["id"])
             self.model[made["id"]] = {key: made[key] for key in ("name", "phone", *FIELDS)}
+            self.stages[made["id"]] = STAGES[0]
 
     @property
     def live(self) -> list[str]:
@@ -53,11 +58,13 @@ class Merging(RuleBasedStateMachine):
         self.change(customer, {field: new})
         self.model[customer][field] = new
 
-    @rule(which=st.integers(0, SIZE - 1))
-    def sign(self, which: int) -> None:
-        customer = self.live[which % len(self.live)]
-        body = {"customer_id": customer, "number": f"HĐ-{next(_numbers)}", "value": 1}
-        self.contracts[self.call("POST", f"{API}/contracts", json=body).json()["id"]] = customer
+    @rule(which=st.integers(0, SIZE - 1), closed=st.booleans())
+    def sign(self, which: int, closed: bool) -> None:
+        customer, number = self.live[which % len(self.live)], next(_numbers)
+        body = {"customer_id": customer, "number": f"HĐ-{number}", "value": 1, "move_to_signed": closed}
+        contract = self.call("POST", f"{API}/contracts", json=body).json()["id"]
+        self.contracts[contract], self.signed[contract] = customer, (number, STAGES[2 if closed else 1])
+        self.stages[customer] = farther(self.stages[customer], self.signed[contract][1])
 
     @precondition(lambda self: len(self.live) > 1)
     @rule(data=st.data(), action=st.sampled_from(("delete", "archive")))
@@ -73,8 +80,11 @@ class Merging(RuleBasedStateMachine):
             after[field] = ("\n".join(dict.fromkeys(filled)) if field == "note" else filled[0]) if filled else None
         moved = {one: owner for one, owner in self.contracts.items() if owner in chosen[1:]}
         self.contracts.update(dict.fromkeys(moved, chosen[0]))
+        stage = self.stages[chosen[0]]
+        self.stages[chosen[0]] = farther(stage, *(self.signed[one][1] for one in moved))
         self.stack.append({"id": made["id"], "master": chosen[0], "sources": chosen[1:], "before": before,
-                           "after": dict(after), "moved": moved})  # fmt: skip
+                           "after": dict(after), "moved": moved, "stages": (stage, self.stages[chosen[0]]),
+                           "at": next(_numbers)})  # fmt: skip
 
     @precondition(lambda self: self.stack)
     @rule(data=st.data())
@@ -108,15 +118,30 @@ class Merging(RuleBasedStateMachine):
                 master[field] = each["before"][field]
             else:
                 edited.add(field)
+        self.contracts.update(each["moved"])
+        if not self.stage_goes_back(each):
+            edited.add("relationship")
         assert {one["field"] for one in reply["left"] if one["code"] == "edited"} == edited
         assert all(one["code"] == "edited" for one in reply["left"])
-        self.contracts.update(each["moved"])
+
+    def stage_goes_back(self, each: dict[str, Any]) -> bool:
+        """The master is at the stage it had, and at that of what it has signed itself since; unless it moved on."""
+        master, (before, after) = each["master"], each["stages"]
+        if before != after:
+            if self.stages[master] != after:
+                return False
+            came = {contract for one in self.stack if one["master"] == master for contract in one["moved"]}
+            own = [stage for contract, (at, stage) in self.signed.items()
+                   if at > each["at"] and self.contracts[contract] == master and contract not in came]  # fmt: skip
+            self.stages[master] = farther(before, *own)
+        return True
 
     def everything_is_there(self) -> None:
         """Every customer holds what it should, every contract is its customer's, and a phone is found once."""
         for one in self.live:
             found = self.read(one)
             assert {key: found[key] for key in self.model[one]} == self.model[one]
+            assert found["relationship"] == self.stages[one]
         listed = self.call("GET", CUSTOMERS, params={"limit": 200}).json()["items"]
         assert sorted(one["id"] for one in listed if one["id"] in self.ids) == sorted(self.live)
         for contract, owner in self.contracts.items():
@@ -141,6 +166,11 @@ class Merging(RuleBasedStateMachine):
         reply = self.wait(self.client.request(method, url, **more))
         assert reply.status_code in (200, 201), reply.text
         return reply
+
+
+def farther(*stages: str) -> str:
+    """The one of them that is the farthest."""
+    return max(stages, key=STAGES.index)
 
 
 @pytest.mark.feature("B037", "E025")

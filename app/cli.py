@@ -119,7 +119,7 @@ def seed(
     customers: Annotated[int, typer.Option(min=0, max=2_000_000)] = 20_000,
     slug: Annotated[str, typer.Option(help="The workspace to make and fill.")] = DEMO,
 ) -> None:
-    """Make a workspace full of invented customers, unless it exists."""
+    """Make a workspace full of invented customers, unless it exists; one that was left half made is completed."""
     settings = with_servers(settings_or_exit())
     password = settings.admin_password or kept_secret(settings.data_dir / "admin_password")[:20]
     made = _run(_seed(settings, slug, password, customers))
@@ -282,12 +282,12 @@ def main() -> None:
 
 
 async def _seed(settings: Settings, slug: str, password: str, customers: int) -> bool:
-    from app.demo.seed import seed_demo
+    from app.demo.seed import complete_demo, seed_demo
     from app.identity import workspaces as service
 
     async with service.owner_database(settings) as db:
-        if await service.find_workspace(db, slug):
-            return False
+        if tenant_id := await service.find_workspace(db, slug):
+            return await complete_demo(db, tenant_id, password=password, customers=customers)
         await seed_demo(db, slug=slug, password=password, customers=customers)
         return True
 

@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import configuration, counters
 from app.core.actor import Actor, system_actor
 from app.core.clock import new_id, now
-from app.core.db import Database, driver
+from app.core.counters import TenantCounter
+from app.core.db import Database, driver, tenant_of
 from app.customers import attributes, groups, registry
 from app.customers.following import write_words
 from app.customers.service import code_of
@@ -21,6 +23,7 @@ from app.demo import dealings
 from app.demo.dealings import Dealings, is_company
 from app.demo.vocabulary import Person, person
 from app.identity import accounts, passwords, workspaces
+from app.identity.models import User
 from app.seeding import SEEDERS
 
 SALES = ("Lê Minh Châu", "Phạm Gia Bảo", "Võ Ngọc Diệp", "Hoàng Tuấn Kiệt", "Bùi Thu Hà")
@@ -33,6 +36,8 @@ ATTRIBUTES: tuple[dict[str, Any], ...] = (
     {"name": "Ngày hẹn gọi", "type": "date"},
 )
 CHUNK = 10_000
+# While a workspace is filled, the counter of this name is the next step: 0 all but the customers, then each chunk.
+STEP = "demo.step"
 COLUMNS = (
     "tenant_id", "id", "code", "name", "phone", "phone_typed", "email", "birthday", "province", "province_typed",
     "gender", "address", "source_id", "customer_type_id", "company_name", "tax_code", "position", "note",
@@ -42,39 +47,93 @@ COLUMNS = (
 
 
 async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -> UUID:
-    """Makes the workspace and fills it; `db` is the owner's, which may COPY past row-level security."""
+    """Makes the workspace and fills it; `db` is the owner's, which may COPY past row-level security.
+
+    Raises:
+        SlugTaken: the workspace exists.
+    """
     password_hash = await passwords.hash_password(password)
     tenant_id = await workspaces.create_workspace(
-        db, slug=slug, name="Công ty Demo", admin_password=password, admin_hash=password_hash, seed_workspace=SEEDERS
-    )
-    actor = system_actor(tenant_id)
-    async with workspaces.owner_transaction(db, tenant_id) as session:
-        owners = [
-            await accounts.insert_user(
-                session,
-                username=f"{role}{number}",
-                full_name=name,
-                role_id=(await accounts.role_by_key(session, role)).id,
-                password_hash=password_hash,
-            )
-            for role, names in (("manager", MANAGERS), ("sale", SALES))
-            for number, name in enumerate(names, 1)
-        ][len(MANAGERS) :]
-        for name in GROUPS:
-            await groups.create_group(session, actor, name=name, description="")
-        for attribute in ATTRIBUTES:
-            await attributes.create(session, actor, **attribute)
-        if customers:
-            await dealings.rules(session, actor)
-        await configuration.bump(session)
-    rng = random.Random(20260101)  # noqa: S311 -- the same demo every time
-    for start in range(0, customers, CHUNK):
-        async with workspaces.owner_transaction(db, tenant_id) as session:
-            await _copy(session, actor, owners, rng, range(start, min(start + CHUNK, customers)))
+        db, slug=slug, name="Công ty Demo", admin_password=password, admin_hash=password_hash,
+        seed_workspace=[*SEEDERS, _begin],
+    )  # fmt: skip
+    await _complete(db, tenant_id, password_hash, customers)
     return tenant_id
 
 
-async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: random.Random, numbers: range) -> None:
+async def complete_demo(db: Database, tenant_id: UUID, *, password: str, customers: int) -> bool:
+    """Goes on where somebody stopped who filled this workspace, up to so many customers; False where nobody did."""
+    async with workspaces.owner_transaction(db, tenant_id) as session:
+        if await _next_step(session) is None:
+            return False
+    return await _complete(db, tenant_id, await passwords.hash_password(password), customers)
+
+
+async def _complete(db: Database, tenant_id: UUID, password_hash: str, customers: int) -> bool:
+    """Does the steps that are left, each in a transaction; False where others were quicker with each of them."""
+    did = False
+    while True:
+        async with workspaces.owner_transaction(db, tenant_id) as session:
+            step = await _next_step(session)
+            if step is None:
+                return did
+            actor = system_actor(tenant_id)
+            if step == 0:
+                await _prepare(session, actor, password_hash, bool(customers))
+            elif numbers := range((step - 1) * CHUNK, min(step * CHUNK, customers)):
+                await _copy(session, actor, await _sales(session), numbers)
+            await _did(session, step, last=step * CHUNK >= customers)
+            did = True
+
+
+async def _begin(session: AsyncSession, tenant_id: UUID) -> None:
+    """Says that the workspace is not whole, in the transaction that makes it."""
+    await session.execute(insert(TenantCounter).values(tenant_id=tenant_id, name=STEP, value=0))
+
+
+async def _next_step(session: AsyncSession) -> int | None:
+    """The number of the step that is due, until the transaction's end nobody else's; None where all are done."""
+    step: int | None = await session.scalar(select(TenantCounter.value).where(*_mark(session)).with_for_update())
+    return step
+
+
+async def _did(session: AsyncSession, step: int, *, last: bool) -> None:
+    mark = _mark(session)
+    await session.execute(
+        delete(TenantCounter).where(*mark) if last else update(TenantCounter).where(*mark).values(value=step + 1)
+    )
+
+
+def _mark(session: AsyncSession) -> tuple[ColumnElement[bool], ...]:
+    # The owner passes row-level security, and no session names the tenant of what is not a TenantRow.
+    return TenantCounter.tenant_id == tenant_of(session), TenantCounter.name == STEP
+
+
+async def _prepare(session: AsyncSession, actor: Actor, password_hash: str, deals: bool) -> None:
+    """The people, groups and attributes; and with `deals` what customers can have beside their fields."""
+    for role, names in (("manager", MANAGERS), ("sale", SALES)):
+        role_id = (await accounts.role_by_key(session, role)).id
+        for number, name in enumerate(names, 1):
+            await accounts.insert_user(
+                session, username=f"{role}{number}", full_name=name, role_id=role_id, password_hash=password_hash
+            )
+    for name in GROUPS:
+        await groups.create_group(session, actor, name=name, description="")
+    for attribute in ATTRIBUTES:
+        await attributes.create(session, actor, **attribute)
+    if deals:
+        await dealings.rules(session, actor)
+    await configuration.bump(session)
+
+
+async def _sales(session: AsyncSession) -> list[UUID]:
+    """Whose the customers are."""
+    names = [f"sale{number}" for number, _ in enumerate(SALES, 1)]
+    return list(await session.scalars(select(User.id).where(User.username.in_(names)).order_by(User.username)))
+
+
+async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], numbers: range) -> None:
+    rng = random.Random(20260101 + numbers.start)  # noqa: S311 -- the same demo every time
     known = await registry.load(session)
     first = await counters.take_range(session, "customer", len(numbers))
     rows, ids, members, events = list[tuple[Any, ...]](), list[UUID](), [], []
@@ -100,6 +159,8 @@ async def _copy(session: AsyncSession, actor: Actor, owners: list[UUID], rng: ra
     columns = ("tenant_id", "group_id", "customer_id", "added_at", "batch_id")
     await raw.copy_records_to_table("group_member", schema_name="crm", records=members, columns=columns)
     await raw.copy_records_to_table("event", schema_name="crm", records=events, columns=EVENT_COLUMNS)
+    # The planner knows nothing of rows that were just copied, and would compare each with each.
+    await raw.execute("SET LOCAL enable_nestloop = off")
     await dealt.write(session)
 
 
@@ -108,8 +169,11 @@ def _invented(rng: random.Random, who: Person, known: registry.Registry) -> dict
     if is_company(who):
         given = {key: value for key, value in given.items() if key not in ("gender", "birthday", "position")}
         given |= {"kind": "company", "name": who["company_name"]}
+    names = {field.vi: field.name for field in known.attributes}
     given["attributes"] = {
-        field.name: value for field, value in zip(known.attributes, _attributes(rng), strict=True) if value is not None
+        names[one["name"]]: value
+        for one, value in zip(ATTRIBUTES, _attributes(rng), strict=True)
+        if value is not None and one["name"] in names
     }
     given["groups"] = rng.sample(GROUPS, k=rng.choice((0, 0, 1, 1, 2)))
     return given

@@ -1,15 +1,27 @@
 """The demo has something for each of a newcomer's first filters."""
 
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
 from uuid import UUID
 
+import asyncpg
+import pytest
+
+from app.core import configuration
+from app.core.actor import system_actor
 from app.core.clock import new_id
 from app.core.db import driver
 from app.core.settings import Settings
+from app.demo import dealings
 from app.demo.dealings import TAGS, TIERS
-from app.demo.seed import seed_demo
+from app.demo.seed import CHUNK, STEP, complete_demo, seed_demo
 from app.identity import workspaces
 from tests.factories.people import PASSWORD
 
+ROOT = Path(__file__).parents[2]
 CUSTOMERS = 600
 COUNTS = """
 SELECT (SELECT count(*) FROM crm.customer c WHERE c.tenant_id = $1) AS customers,
@@ -49,3 +61,83 @@ async def test_every_kind_of_fact_is_there(settings: Settings) -> None:
 async def test_an_empty_one_has_nobody_to_tell_of(settings: Settings) -> None:
     _, found = await seeded(settings, 0)
     assert not any(found.values())
+
+
+@pytest.mark.parametrize("reached", [0, 1, 2])
+async def test_one_that_was_killed_while_it_was_filled_is_completed(settings: Settings, reached: int) -> None:
+    """Killed before the step of this number is done, and asked for again: whole, once, and nobody else's."""
+    slug, wanted = f"demo-{new_id().hex[-12:]}", CHUNK + 50
+    owner = await asyncpg.connect(str(settings.database_url))
+    bystander, before = await seeded(settings, 20)
+    # That one was left half made too, and nobody asks for it.
+    await owner.execute("INSERT INTO crm.tenant_counter VALUES ($1, $2, 1)", bystander, STEP)
+    process = chot_seed(settings, slug, wanted)
+    try:
+        async with asyncio.timeout(60):
+            while (step := await step_of(owner, slug)) is None or step < reached:
+                assert process.poll() is None
+                await asyncio.sleep(0.005)
+    finally:
+        process.kill()
+        process.communicate()
+    left = await step_of(owner, slug)
+    assert left is not None
+    assert left >= reached
+    assert chot_seed(settings, slug, wanted).communicate(timeout=60)[0] == f"Workspace {slug} made.\n"
+    assert await step_of(owner, slug) is None
+    tenant_id = await owner.fetchval("SELECT id FROM crm.workspace WHERE slug = $1", slug)
+    found = await owner.fetchrow(COUNTS, tenant_id)
+    whole = await owner.fetchrow(
+        """
+        SELECT (SELECT count(DISTINCT c.phone) FROM crm.customer c WHERE c.tenant_id = $1) AS phones,
+               (SELECT count(DISTINCT c.code) FROM crm.customer c WHERE c.tenant_id = $1) AS codes,
+               (SELECT count(*) FROM crm.customer_search s WHERE s.tenant_id = $1) AS words,
+               (SELECT count(*) FROM crm.event e WHERE e.tenant_id = $1 AND e.kind = 'customer.created') AS told
+        """,
+        tenant_id,
+    )
+    assert found["customers"] == wanted
+    assert set(whole) == {wanted}
+    assert await owner.fetchval("SELECT count(*) FROM crm.app_user WHERE tenant_id = $1", tenant_id) == 8
+    assert chot_seed(settings, slug, wanted).communicate(timeout=60)[0] == f"Workspace {slug} exists already.\n"
+    assert dict(await owner.fetchrow(COUNTS, bystander)) == before
+    kept = "SELECT value FROM crm.tenant_counter WHERE tenant_id = $1 AND name = $2"
+    assert await owner.fetchval(kept, bystander, STEP) == 1
+    await owner.close()
+
+
+async def test_two_who_complete_one_do_each_step_once(settings: Settings) -> None:
+    async with workspaces.owner_database(settings) as db:
+        tenant_id = await seed_demo(db, slug=f"demo-{new_id().hex[-12:]}", password=PASSWORD, customers=0)
+        owner = await asyncpg.connect(str(settings.database_url))
+        # As if it had been killed before its first customer.
+        await owner.execute("INSERT INTO crm.tenant_counter VALUES ($1, $2, 1)", tenant_id, STEP)
+        async with workspaces.owner_transaction(db, tenant_id) as session:
+            await dealings.rules(session, system_actor(tenant_id))
+            await configuration.bump(session)
+        both = await asyncio.gather(*(complete_demo(db, tenant_id, password=PASSWORD, customers=300) for _ in range(2)))
+    assert True in both
+    assert (await owner.fetchrow(COUNTS, tenant_id))["customers"] == 300
+    await owner.close()
+
+
+async def step_of(owner: asyncpg.Connection, slug: str) -> int | None:
+    """The step that is due in a workspace; None where it is whole, or not there."""
+    found: int | None = await owner.fetchval(
+        "SELECT n.value FROM crm.tenant_counter n JOIN crm.workspace w ON w.id = n.tenant_id "
+        "WHERE w.slug = $1 AND n.name = $2",
+        slug, STEP,
+    )  # fmt: skip
+    return found
+
+
+def chot_seed(settings: Settings, slug: str, customers: int) -> subprocess.Popen[str]:
+    """The command, in a process of its own."""
+    environment = {
+        "CHOT_DATABASE_URL": str(settings.database_url), "CHOT_REDIS_URL": str(settings.redis_url),
+        "CHOT_SECRET_KEY": settings.secret.decode(), "CHOT_DATA_DIR": str(settings.data_dir),
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "seed", "--slug", slug, "--customers", str(customers)],
+        env={**os.environ, **environment}, cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from app.core.errors import Conflict, FieldError, Invalid
 from app.core.events import record
 from app.core.fields import BadValue, Field
 from app.core.paging import Pager
+from app.customers import phones
 from app.customers.service import claim_phones
 from app.customers.values import required_error
 from app.customers.words import phone_tail
@@ -143,7 +144,8 @@ async def claim(session: AsyncSession, actor: Actor, customer: Mapping[str, Any]
     Raises:
         PhoneTaken, PhoneInContact
     """
-    if customer["kind"] != "lead":
+    if numbers and customer["kind"] != "lead":
+        await phones.lock_out_imports(session)
         await claim_phones(session, actor, customer["id"], numbers)
 
 

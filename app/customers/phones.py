@@ -1,8 +1,9 @@
 """One phone, one customer: its own, or one of its contacts'.
 
 Customers among themselves are kept apart by a unique index; customers and contacts by a look, under a lock of the
-phone that whoever writes either takes first. Leads stand outside: a lead may duplicate a contact until it is converted
-(E002).
+phone that whoever writes either takes first. An import has too many phones to lock each: its chunks share one lock of
+the workspace, which whoever gives a contact a phone takes alone. Leads stand outside: a lead may duplicate a contact
+until it is converted (E002).
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,18 @@ async def lock(session: AsyncSession, numbers: Sequence[str]) -> None:
     for number in sorted(set(numbers)):
         key = f"phone:{session.info['tenant_id']}:{number}"
         await raw.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+
+
+async def lock_out_imports(session: AsyncSession) -> None:
+    """Lets no import give customers phones until the transaction ends, and waits for the chunks that are doing so; for
+    who gives a contact a phone, before `lock`."""
+    raw = await driver(session)
+    await raw.execute("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))", _lane(tenant_of(session)))
+
+
+async def share_with_imports(raw: asyncpg.Connection, tenant_id: UUID) -> None:
+    """Lets nobody give a contact a phone until the transaction ends: for an import's chunk, before it looks."""
+    await raw.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended($1::text, 0))", _lane(tenant_id))
 
 
 async def further(session: AsyncSession, customer_id: UUID) -> list[str]:
@@ -93,3 +106,7 @@ def in_contact(row: asyncpg.Record, *, whole: bool) -> PhoneInContact:
     )  # fmt: skip
     error.errors = [error.on("phone")]
     return error
+
+
+def _lane(tenant_id: UUID) -> str:
+    return f"contact-phones:{tenant_id}"

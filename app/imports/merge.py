@@ -15,7 +15,7 @@ from app.core.actor import Actor
 from app.core.clock import now
 from app.core.db import constraint, driver
 from app.core.fields import Field
-from app.customers import duplicate_keys, scoring
+from app.customers import duplicate_keys, phones, scoring
 from app.customers.duplicate_keys import DuplicateKey
 from app.customers.errors import Duplicate, PhoneTaken, ValueTaken
 from app.customers.following import write_words
@@ -162,8 +162,11 @@ class _Chunk:
         )
 
     async def refuse_held_phones(self) -> None:
-        """Refuses the rows whose phones contacts of other customers have."""
+        """Refuses the rows whose phones contacts of other customers have; none gets one before the chunk is
+        committed."""
         terms = self.terms
+        if not terms.dry_run:
+            await phones.share_with_imports(self.connection, self.base[0])
         self.remaining -= await merge_phones.refuse_held(
             self.connection, self.base[:4], terms.plan, terms.actor, sees_all=terms.sees_all,
             action="skipped" if terms.on_duplicate == "skip" else "failed", person=terms.actor.person,

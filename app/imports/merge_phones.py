@@ -1,7 +1,8 @@
 """Phones that contacts have, in an import: a chunk's rows that would give a customer the phone of another's contact.
 
-Nothing is paid where the workspace's contacts have no phones. Rows of leads are left alone until they are leads no
-more (E002). No phone is locked: the server has no room for ten thousand locks.
+Hardly anything is paid where the workspace's contacts have no phones. Rows of leads are left alone until they are leads
+no more (E002). No phone is locked, for the server has no room for ten thousand locks: the chunk holds the lock of
+`phones.share_with_imports` by then.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from app.imports.merge_sql import BY_PHONE, STAGED, WRITTEN
 from app.imports.plan import Plan, problem_of
 
 ANY_PHONE: Final = "SELECT EXISTS (SELECT FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.tail IS NOT NULL)"
+# Plain joins, no LATERAL: what cannot be hashed compares each with each in a workspace that the planner has not met.
 # $5 whether the caller sees everybody, $6 the caller. Of a lead that becomes more, all phones count; of who is added,
 # the row's. `inside` says that a contact has it.
 HELD: Final = f"""
@@ -34,20 +36,20 @@ WITH given AS MATERIALIZED (
     UNION ALL
     SELECT g.n, g.id, p.value, p.tail FROM given g
     JOIN crm.contact_point p ON p.tenant_id = $1 AND p.customer_id = g.id AND p.kind = 'phone'
-)
-SELECT DISTINCT ON (w.n) w.n, w.value, w.value IS NOT DISTINCT FROM g.phone AS typed, held.inside, held.id, held.name,
-       held.owner_id, u.full_name AS owner, ($5::boolean OR held.owner_id = $6::uuid) IS TRUE AS seen
-FROM numbers w JOIN given g ON g.n = w.n CROSS JOIN LATERAL (
-    SELECT o.id, o.name, o.owner_id, true AS inside
-    FROM crm.contact_point p JOIN crm.customer o ON o.tenant_id = $1 AND o.id = p.customer_id
-    WHERE p.tenant_id = $1 AND p.tail = w.tail AND o.deleted_at IS NULL AND o.kind <> 'lead'
-      AND o.id IS DISTINCT FROM w.id
+), held AS (
+    SELECT w.n, w.value, o.id, o.name, o.owner_id, true AS inside
+    FROM numbers w JOIN crm.contact_point p ON p.tenant_id = $1 AND p.tail = w.tail
+    JOIN crm.customer o ON o.tenant_id = $1 AND o.id = p.customer_id
+    WHERE o.deleted_at IS NULL AND o.kind <> 'lead' AND o.id IS DISTINCT FROM w.id
     UNION ALL
-    SELECT o.id, o.name, o.owner_id, false FROM crm.customer o
-    WHERE o.tenant_id = $1 AND o.phone = w.value AND o.deleted_at IS NULL AND o.kind <> 'lead'
-      AND o.id IS DISTINCT FROM w.id
-) AS held LEFT JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = held.owner_id
-ORDER BY w.n, typed DESC, seen DESC, held.id
+    SELECT w.n, w.value, o.id, o.name, o.owner_id, false
+    FROM numbers w JOIN crm.customer o ON o.tenant_id = $1 AND o.phone = w.value
+    WHERE o.deleted_at IS NULL AND o.kind <> 'lead' AND o.id IS DISTINCT FROM w.id
+)
+SELECT DISTINCT ON (held.n) held.n, held.value, held.value IS NOT DISTINCT FROM g.phone AS typed, held.inside, held.id,
+       held.name, held.owner_id, u.full_name AS owner, ($5::boolean OR held.owner_id = $6::uuid) IS TRUE AS seen
+FROM held JOIN given g ON g.n = held.n LEFT JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = held.owner_id
+ORDER BY held.n, typed DESC, seen DESC, held.id
 """
 # $5 the action, $6 the rows, $7 the problems of each.
 REFUSE: Final = f"""

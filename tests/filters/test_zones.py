@@ -1,15 +1,17 @@
 """Days are the workspace's own: in filters, in exports and where moments are typed, wherever it is another day."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import asyncpg
 import pytest
 
-from app.core.clock import VIETNAM
+from app.core.clock import VIETNAM, time_zone
+from app.core.db import driver
 from app.core.settings import Settings
 from app.identity.parameters import parameters
 from tests.bulk.steps import API, add
@@ -231,3 +233,22 @@ async def test_the_operators_zone_stays_until_another_is_chosen(new_workspace: M
     await choose(made, VIETNAM.key)
     assert (await made.admin.get(SETTINGS)).json()["timezone"] == VIETNAM.key
     await made.aclose()
+
+
+async def test_the_database_knows_every_zone_that_a_workspace_can_have(workspace: Workspace) -> None:
+    """Old names of zones among them: a browser may call Vietnam's Asia/Saigon."""
+    zones = []
+    for name in available_timezones():
+        with suppress(ValueError):
+            zones.append(time_zone(name).key)
+    assert {"Asia/Saigon", "Asia/Calcutta", "Europe/Kiev"} <= set(zones)
+    async with workspace.resources.db.transaction(workspace.id) as session:
+        rows = await (await driver(session)).fetch("SELECT name FROM pg_timezone_names")
+    assert set(zones) - {row["name"] for row in rows} == set()
+
+
+async def test_an_old_name_of_the_zone_means_the_same_days(workspace: Workspace) -> None:
+    [one] = await add(workspace.admin, 1)
+    for zone in (VIETNAM.key, "Asia/Saigon"):
+        await choose(workspace, zone)
+        assert await found(workspace, {"field": "created_at", "op": "eq", "value": "today"}) == {one["name"]}

@@ -5,8 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -29,8 +27,8 @@ from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
 from app.identity import workspaces
 from app.seeding import SEEDERS
+from tests.faults.forks import Fork, Forks
 
-ROOT = Path(__file__).parents[2]
 PASSWORD = "bánh mì ốp la 47"
 SLUG = "nha-thu"
 LEASE = 3.0
@@ -41,7 +39,7 @@ ANSWERS = 30.0
 class Process:
     """A process of ours and where it writes."""
 
-    popen: subprocess.Popen[bytes]
+    popen: Fork
     log: Path
     url: str = ""
 
@@ -76,6 +74,7 @@ class House:
     settings: Settings
     tenant_id: UUID
     resources: Resources
+    forks: Forks
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -184,16 +183,8 @@ class House:
 
     def _start(self, name: str, module: list[str], environment: Mapping[str, str]) -> Process:
         log = self.folder / f"{name}-{len(list(self.folder.glob('*.log')))}.log"
-        with log.open("wb") as output:
-            popen = subprocess.Popen(
-                [sys.executable, "-m", *module],
-                cwd=ROOT,
-                env={**os.environ, **self._environment(), **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        self.processes.append(Process(popen, log))
+        started = self.forks.start(module, {**os.environ, **self._environment(), **environment}, log)
+        self.processes.append(Process(started, log))
         return self.processes[-1]
 
     def _environment(self) -> dict[str, str]:
@@ -205,13 +196,14 @@ class House:
             "CHOT_JOB_LEASE": str(LEASE),
             "CHOT_RATE_LIMIT_PER_MINUTE": "0",
             "CHOT_RATE_LIMIT_WORKSPACE_PER_MINUTE": "0",
-            "PYTHONUNBUFFERED": "1",
         }
 
 
 @asynccontextmanager
 async def house(folder: Path) -> AsyncIterator[House]:
     """An installation in a folder: durable servers, the schema, one workspace; no process runs yet."""
+    # It has the time of the servers' start to become ready.
+    forks = Forks()
     servers = await asyncio.to_thread(embedded.ensure, folder / "data", durable=True)
     settings = Settings(
         data_dir=folder / "files",
@@ -227,12 +219,13 @@ async def house(folder: Path) -> AsyncIterator[House]:
             db, slug=SLUG, name="Công ty Thử", admin_password=PASSWORD, seed_workspace=SEEDERS
         )
     resources = open_resources(settings, name="chot fault test")
-    made = House(folder, settings, tenant_id, resources)
+    made = House(folder, settings, tenant_id, resources, forks)
     try:
         yield made
     finally:
         await resources.close()
         await made.stop(*made.processes)
+        await asyncio.to_thread(forks.close)
         await asyncio.to_thread(embedded.stop, made.data)
 
 

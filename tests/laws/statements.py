@@ -57,11 +57,13 @@ def faults(statement: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+@cache
 def names_tenant_table(statement: str) -> bool:
     """Whether the statement touches a table whose rows belong to tenants."""
     return any(table in TABLES for table, _ in references(_bare(statement)))
 
 
+@cache
 def writes(statement: str) -> bool:
     """Whether the statement changes rows of tenants."""
     bare = _bare(statement)

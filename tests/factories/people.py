@@ -75,18 +75,24 @@ class Workspace:
     ) -> Person:
         """A new user who is signed in."""
         name = username or f"{role}{next(_numbers)}"
+        await self.account(name, role, full_name=full_name, permissions=permissions)
+        made = await sign_in(self.app, self.id, name)
+        self.people.append(made)
+        return made
+
+    async def account(
+        self, username: str, role: str = "sale", *, full_name: str, permissions: PermissionKeys | None = None
+    ) -> UUID:
+        """A new user who is not signed in; the password is PASSWORD."""
         async with self.resources.db.transaction(self.id) as session:
-            await accounts.insert_user(
+            return await accounts.insert_user(
                 session,
-                username=name,
+                username=username,
                 full_name=full_name,
                 role_id=(await accounts.role_by_key(session, role)).id,
                 password_hash=await _hash(PASSWORD),
                 permissions=permissions,
             )
-        made = await sign_in(self.app, self.id, name)
-        self.people.append(made)
-        return made
 
     async def deactivate(self, person: Person) -> None:
         """Takes somebody's account away, as an administrator does."""

@@ -17,7 +17,7 @@ from tests.laws.registry import (
     QUERIES,
     VERSIONS,
 )
-from tests.laws.scene import API, Call, Maker, Scene
+from tests.laws.scene import API, Call, Kept, Made, Maker, Scene
 
 
 def maker_of(operation: Operation, name: str, *, light: bool = False) -> Maker:
@@ -32,17 +32,26 @@ def maker_of(operation: Operation, name: str, *, light: bool = False) -> Maker:
     return maker
 
 
-async def prepare(operation: Operation, scene: Scene, without: Spot | None = None, *, light: bool = False) -> Call:
-    """A call of the operation that should succeed, on fresh objects of the scene's (if it is not `light`).
+async def prepare(
+    operation: Operation,
+    scene: Scene,
+    without: Spot | None = None,
+    *,
+    light: bool = False,
+    kept: Kept | None = None,
+) -> Call:
+    """A call of the operation that should succeed, on fresh objects of the scene's (if it is not `light`), or on those
+    that are `kept`.
 
     What stands at the spot `without` is not made, because the caller will put another id there.
     """
+    kept = {} if kept is None else kept
     call = Call(query=dict(QUERIES.get(operation.id, {})))
     for name in operation.names("path"):
         if without == Spot("path", name):
             call.headers["If-Match"] = '"1"'
             continue
-        made = await maker_of(operation, name, light=light)(scene)
+        made = await once(kept, maker_of(operation, name, light=light), name, scene)
         call.path[name] = made.id
         call.headers["If-Match"] = made.etag
     if operation.id in VERSIONS:
@@ -54,12 +63,19 @@ async def prepare(operation: Operation, scene: Scene, without: Spot | None = Non
         asked = without.name if without is not None else ""
         for (owner, place), make in BODY_IDS.items():
             if owner == operation.id and place not in INSTEAD and place not in (asked, INSTEAD.get(asked)):
-                put(call.body, place, (await make(scene)).id)
+                put(call.body, place, (await once(kept, make, place, scene)).id)
         if without is not None:
             _lead_to(operation, without, call.body)
     if operation.id in BEFORE and without is None and not light:
         await BEFORE[operation.id](scene, call)
     return call
+
+
+async def once(kept: Kept, maker: Maker, place: str, scene: Scene) -> Made:
+    """What is kept for a place, made if nothing is."""
+    if (maker, place) not in kept:
+        kept[maker, place] = await maker(scene)
+    return kept[maker, place]
 
 
 async def send(operation: Operation, client: httpx.AsyncClient, call: Call, **headers: str) -> httpx.Response:

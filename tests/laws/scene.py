@@ -38,6 +38,8 @@ class Scene:
         # The customers of contacts and their values, and the tokens that lead to exports' files.
         self.parents: dict[str, str] = {}
         self.links: dict[str, str] = {}
+        # Whether the caller may have lost the session, the role or the name by a call of their own.
+        self.spent = True
 
     @property
     def secrets(self) -> set[str]:
@@ -62,6 +64,7 @@ class Scene:
         """A new caller: the last operation may have ended the old one's session."""
         self.person = await self.workspace.person("administrator", full_name=self.text())
         self.know(self.person)
+        self.spent = False
 
     def number(self) -> int:
         """A number that was not used before."""
@@ -97,6 +100,9 @@ class Call:
 
 
 Maker = Callable[[Scene], Awaitable[Made]]
+
+# What was made for a place and may serve again there.
+Kept = dict[tuple[Maker, str], Made]
 
 Body = Callable[[Scene], Any]
 

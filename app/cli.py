@@ -4,7 +4,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -36,10 +38,12 @@ def up() -> None:
     ready = settings
 
     def prepare() -> dict[str, str]:
+        nonlocal ready
+        # Servers that start have us wait as long as this import takes.
+        Thread(target=import_module, args=["app.core.migrate"]).start()
+        ready = with_servers(settings)
         from app.core.migrate import prepare_database
 
-        nonlocal ready
-        ready = with_servers(settings)
         _run(prepare_database(ready))
         return {
             "CHOT_DATABASE_URL": str(ready.database_url),
@@ -48,7 +52,9 @@ def up() -> None:
         }
 
     def seed() -> None:
-        if settings.demo:
+        from app.demo.mark import is_whole
+
+        if settings.demo and not _run(is_whole(str(ready.database_url), DEMO)):
             _run(_seed(ready, DEMO, password, 20_000))
 
     url = base_url(settings)

@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass, field
 
 import asyncpg
-from sqlalchemy.engine import make_url
 
 from app.core.clock import NIL
+from app.core.settings import plain_url
 from app.core.vietnam import phone
 from app.customers import duplicate_keys
 from app.customers.scoring import RESCORE, THRESHOLDS
@@ -407,8 +407,8 @@ async def examine(database_url: str) -> list[Finding]:
 
     `database_url` is the owner's: row-level security would hide from anyone else what is to be found.
     """
-    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = await asyncpg.connect(url, server_settings={"application_name": "chot doctor", "timezone": "UTC"})
+    told = {"application_name": "chot doctor", "timezone": "UTC"}
+    connection = await asyncpg.connect(plain_url(database_url), server_settings=told)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute("SET LOCAL ROLE crm_owner")

@@ -21,6 +21,7 @@ from app.customers.service import code_of
 from app.customers.values import Values, check
 from app.demo import dealings
 from app.demo.dealings import Dealings, is_company
+from app.demo.mark import STEP
 from app.demo.vocabulary import Person, person
 from app.identity import accounts, passwords, workspaces
 from app.identity.models import User
@@ -36,8 +37,6 @@ ATTRIBUTES: tuple[dict[str, Any], ...] = (
     {"name": "Ngày hẹn gọi", "type": "date"},
 )
 CHUNK = 10_000
-# While a workspace is filled, the counter of this name is the next step: 0 all but the customers, then each chunk.
-STEP = "demo.step"
 COLUMNS = (
     "tenant_id", "id", "code", "name", "phone", "phone_typed", "email", "birthday", "province", "province_typed",
     "gender", "address", "source_id", "customer_type_id", "company_name", "tax_code", "position", "note",

@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +88,16 @@ def main() -> None:
 
 def _next_order() -> dict[str, Any] | None:
     """What this process is to be if it is a fork; None at the end of the one that forks."""
-    living: dict[int, tuple[int, Path]] = {}
+    living: dict[int, Path] = {}
     heard = b""
-    with selectors.DefaultSelector() as selector:
+    with _deaths() as deaths, selectors.DefaultSelector() as selector:
         selector.register(0, selectors.EVENT_READ)
+        selector.register(deaths, selectors.EVENT_READ)
         while True:
             ready = [key.fd for key, _ in selector.select()]
-            for pidfd in [fd for fd in ready if fd in living]:
-                selector.unregister(pidfd)
-                _reap(pidfd, *living.pop(pidfd))
+            if deaths in ready:
+                os.read(deaths, READ)
+                _reap(living)
             if 0 not in ready:
                 continue
             said = os.read(0, READ)
@@ -106,29 +107,52 @@ def _next_order() -> dict[str, Any] | None:
             for line in lines:
                 order: dict[str, Any] = json.loads(line)
                 # A lock that another thread holds would stay shut in the fork for ever.
-                assert threading.active_count() == len([*Path("/proc/self/task").iterdir()]) == 1
+                assert _threads() == 1
                 pid = os.fork()
                 if pid == 0:
-                    for pidfd in living:
-                        os.close(pidfd)
                     return order
-                pidfd = os.pidfd_open(pid)
-                living[pidfd] = (pid, Path(order["ended"]))
-                selector.register(pidfd, selectors.EVENT_READ)
+                living[pid] = Path(order["ended"])
                 os.write(1, b"%d\n" % pid)
-    for pidfd, (pid, ended) in living.items():
-        os.kill(pid, signal.SIGKILL)
-        _reap(pidfd, pid, ended)
+        for pid in living:
+            os.kill(pid, signal.SIGKILL)
+        while living:
+            os.read(deaths, READ)
+            _reap(living)
     return None
 
 
-def _reap(pidfd: int, pid: int, ended: Path) -> None:
-    """Takes the exit code of who has ended, and leaves it for the tests to find."""
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.close(pidfd)
-    new = ended.with_suffix(".new")
-    new.write_text(str(code))
-    new.replace(ended)
+@contextmanager
+def _deaths() -> Iterator[int]:
+    """A pipe that can be read when a child has ended. In a fork too the signal is as it was before."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writing)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, before)
+        os.close(reading)
+        os.close(writing)
+
+
+def _reap(living: dict[int, Path]) -> None:
+    """Takes the exit codes of those who have ended, and leaves them for the tests to find."""
+    while living:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        ended = living.pop(pid)
+        new = ended.with_suffix(".new")
+        new.write_text(str(os.waitstatus_to_exitcode(status)))
+        new.replace(ended)
+
+
+def _threads() -> int:
+    """Those that Python does not know of, too, where that can be seen."""
+    tasks = Path("/proc/self/task")
+    return len([*tasks.iterdir()]) if tasks.exists() else threading.active_count()
 
 
 def _become(order: Mapping[str, Any]) -> None:

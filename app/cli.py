@@ -54,7 +54,7 @@ def up() -> None:
     def seed() -> None:
         from app.demo.mark import is_whole
 
-        if settings.demo and not _run(is_whole(str(ready.database_url), DEMO)):
+        if settings.demo and not _run(is_whole(ready, DEMO)):
             _run(_seed(ready, DEMO, password, 20_000))
 
     url = base_url(settings)
@@ -163,11 +163,12 @@ def create_workspace(
     timezone: Annotated[str, typer.Option(help="IANA name of the zone where its days begin.")] = VIETNAM.key,
 ) -> None:
     """Make a workspace with its first user, `admin`."""
+    from app.core.owner import owner_database
     from app.identity import workspaces as service
     from app.seeding import SEEDERS
 
     async def make() -> None:
-        async with service.owner_database(with_servers(settings_or_exit())) as db:
+        async with owner_database(with_servers(settings_or_exit())) as db:
             await service.create_workspace(
                 db, slug=slug, name=name, admin_password=admin_password, timezone=timezone, seed_workspace=SEEDERS
             )
@@ -179,10 +180,11 @@ def create_workspace(
 @workspaces.command("list")
 def list_workspaces() -> None:
     """List the workspaces."""
+    from app.core.owner import owner_database
     from app.identity import workspaces as service
 
     async def read() -> list[tuple[Any, str, str]]:
-        async with service.owner_database(with_servers(settings_or_exit())) as db:
+        async with owner_database(with_servers(settings_or_exit())) as db:
             return await service.list_workspaces(db)
 
     for _, slug, name in _run(read()):
@@ -198,10 +200,11 @@ def create_user(
     role: Annotated[str, typer.Option(help="administrator, manager or sale")] = "sale",
 ) -> None:
     """Add a user to a workspace."""
+    from app.core.owner import owner_database
     from app.identity import workspaces as service
 
     async def make() -> None:
-        async with service.owner_database(with_servers(settings_or_exit())) as db:
+        async with owner_database(with_servers(settings_or_exit())) as db:
             await service.create_user(
                 db,
                 slug,
@@ -220,10 +223,11 @@ def set_password(
     slug: str, username: str, password: Annotated[str, typer.Option(prompt=True, hide_input=True)]
 ) -> None:
     """Set a user's password and end their sessions."""
+    from app.core.owner import owner_database
     from app.identity import workspaces as service
 
     async def change() -> None:
-        async with service.owner_database(with_servers(settings_or_exit())) as db:
+        async with owner_database(with_servers(settings_or_exit())) as db:
             await service.set_password(db, slug, username, password)
 
     _run(change())
@@ -233,10 +237,11 @@ def set_password(
 @users.command("list")
 def list_users(slug: str) -> None:
     """List the users of a workspace."""
+    from app.core.owner import owner_database
     from app.identity import workspaces as service
 
     async def read() -> list[Any]:
-        async with service.owner_database(with_servers(settings_or_exit())) as db:
+        async with owner_database(with_servers(settings_or_exit())) as db:
             return await service.list_users(db, slug)
 
     for user in _run(read()):
@@ -288,10 +293,11 @@ def main() -> None:
 
 
 async def _seed(settings: Settings, slug: str, password: str, customers: int) -> bool:
+    from app.core.owner import owner_database
     from app.demo.seed import complete_demo, seed_demo
     from app.identity import workspaces as service
 
-    async with service.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         if tenant_id := await service.find_workspace(db, slug):
             return await complete_demo(db, tenant_id, password=password, customers=customers)
         await seed_demo(db, slug=slug, password=password, customers=customers)

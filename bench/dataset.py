@@ -12,6 +12,7 @@ from app.core.actor import Actor
 from app.core.clock import new_id
 from app.core.db import Database
 from app.core.migrate import prepare_database
+from app.core.owner import owner_database, owner_transaction
 from app.core.settings import Settings
 from app.core.vietnam import text as vn
 from app.customers import tags
@@ -56,7 +57,7 @@ async def prepare(customers: int = 1_000_000) -> Bench:
         log_level="WARNING",
     )
     await prepare_database(settings)
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         ids = [await workspaces.find_workspace(db, slug) or await _found(db, slug) for slug in ("big", "other")]
     owner = await asyncpg.connect(servers.database_url, timeout=10)
     for tenant_id in ids:
@@ -71,7 +72,7 @@ async def _found(db: Database, slug: str) -> UUID:
     """A workspace with the demo's people, groups and attributes, and with tags and a type of transaction."""
     tenant_id = await seed_demo(db, slug=slug, password=PASSWORD, customers=0)
     actor = Actor(tenant_id, "system", UUID(int=0), "bench")
-    async with workspaces.owner_transaction(db, tenant_id) as session:
+    async with owner_transaction(db, tenant_id) as session:
         for name in TAGS:
             await tags.create(session, actor, name=name)
         await types.create(session, actor, name="Mua lẻ", points=0, position=None, active=True)

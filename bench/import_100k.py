@@ -16,6 +16,7 @@ from python_calamine import CalamineWorkbook
 
 from app import embedded
 from app.core.migrate import prepare_database
+from app.core.owner import owner_database
 from app.core.settings import Settings
 from app.identity import workspaces
 from app.seeding import SEEDERS
@@ -111,7 +112,7 @@ async def prepare(slug: str) -> Bench:
         rate_limit_per_minute=0, rate_limit_workspace_per_minute=0, log_level="WARNING",
     )  # fmt: skip
     await prepare_database(settings)
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         tenant_id = await workspaces.create_workspace(
             db, slug=slug[:40], name=slug, admin_password=PASSWORD, seed_workspace=SEEDERS
         )

@@ -2,24 +2,23 @@
 
 from typing import Final
 
-import asyncpg
+from sqlalchemy import text
 
-from app.core.settings import plain_url
+from app.core.db import driver
+from app.core.owner import owner_database, owner_transaction
+from app.core.settings import Settings
 
 # While a workspace is filled, the counter of this name is the next step: 0 all but the customers, then each chunk.
 STEP: Final = "demo.step"
-WHOLE: Final = """
-SELECT EXISTS (SELECT FROM crm.workspace w WHERE w.slug = $1 AND NOT EXISTS (
-    SELECT FROM crm.tenant_counter c WHERE c.tenant_id = w.id AND c.name = $2))
-"""
 
 
-async def is_whole(owner_url: str, slug: str) -> bool:
+async def is_whole(settings: Settings, slug: str) -> bool:
     """Whether the workspace is there and nobody was stopped who filled it."""
-    connection = await asyncpg.connect(plain_url(owner_url))
-    try:
-        async with connection.transaction(readonly=True):
-            await connection.execute("SET LOCAL ROLE crm_owner")
-            return bool(await connection.fetchval(WHOLE, slug, STEP))
-    finally:
-        await connection.close()
+    async with owner_database(settings) as db:
+        async with db.shared() as connection:
+            tenant_id = await connection.scalar(text("SELECT id FROM crm.workspace WHERE slug = :slug"), {"slug": slug})
+        if tenant_id is None:
+            return False
+        async with owner_transaction(db, tenant_id) as session:
+            begun = "SELECT EXISTS (SELECT FROM crm.tenant_counter WHERE tenant_id = $1 AND name = $2)"
+            return not await (await driver(session)).fetchval(begun, tenant_id, STEP)

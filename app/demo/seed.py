@@ -15,6 +15,7 @@ from app.core.actor import Actor, system_actor
 from app.core.clock import new_id, now
 from app.core.counters import TenantCounter
 from app.core.db import Database, driver, tenant_of
+from app.core.owner import owner_transaction
 from app.customers import attributes, groups, registry
 from app.customers.following import write_words
 from app.customers.service import code_of
@@ -62,7 +63,7 @@ async def seed_demo(db: Database, *, slug: str, password: str, customers: int) -
 
 async def complete_demo(db: Database, tenant_id: UUID, *, password: str, customers: int) -> bool:
     """Goes on where somebody stopped who filled this workspace, up to so many customers; False where nobody did."""
-    async with workspaces.owner_transaction(db, tenant_id) as session:
+    async with owner_transaction(db, tenant_id) as session:
         if await _next_step(session) is None:
             return False
     return await _complete(db, tenant_id, await passwords.hash_password(password), customers)
@@ -72,7 +73,7 @@ async def _complete(db: Database, tenant_id: UUID, password_hash: str, customers
     """Does the steps that are left, each in a transaction; False where others were quicker with each of them."""
     did = False
     while True:
-        async with workspaces.owner_transaction(db, tenant_id) as session:
+        async with owner_transaction(db, tenant_id) as session:
             step = await _next_step(session)
             if step is None:
                 return did

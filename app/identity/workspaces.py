@@ -1,13 +1,12 @@
 """Making workspaces, and the operator's commands for users: what runs with the owner's database URL."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import system_actor
@@ -15,7 +14,7 @@ from app.core.clock import VIETNAM, new_id, now, time_zone
 from app.core.db import Database, on_conflict
 from app.core.errors import NotFound, invalid
 from app.core.events import record
-from app.core.settings import Settings
+from app.core.owner import owner_transaction
 from app.identity import accounts, passwords
 from app.identity.errors import SlugTaken
 from app.identity.models import Role, User, Workspace, WorkspaceSetting
@@ -35,25 +34,6 @@ class UserRow:
     role: str
     active: bool
     last_login_at: datetime | None
-
-
-@asynccontextmanager
-async def owner_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database as its owner, for commands."""
-    assert settings.database_url
-    db = Database(settings, settings.database_url, name="chot owner")
-    try:
-        yield db
-    finally:
-        await db.close()
-
-
-@asynccontextmanager
-async def owner_transaction(db: Database, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
-    """A transaction of crm_owner in one workspace; `db` is that of `owner_database`."""
-    async with db.transaction(tenant_id) as session:
-        await session.execute(text("SET LOCAL ROLE crm_owner"))
-        yield session
 
 
 async def create_workspace(

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from app.core.actor import Actor
 from app.core.clock import VIETNAM
 from app.core.db import Database
+from app.core.owner import owner_database
 from app.core.resources import Resources
 from app.core.settings import Settings
 from app.identity import accounts, passwords, sessions, workspaces
@@ -150,7 +151,7 @@ def open_client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.As
 @asynccontextmanager
 async def owner_connections(settings: Settings) -> AsyncIterator[None]:
     """Keeps the owner's connections open for all workspaces that are made meanwhile."""
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         _owners[str(settings.database_url)] = db
         yield
         del _owners[str(settings.database_url)]
@@ -158,7 +159,7 @@ async def owner_connections(settings: Settings) -> AsyncIterator[None]:
 
 def _owner(settings: Settings) -> AbstractAsyncContextManager[Database]:
     kept = _owners.get(str(settings.database_url))
-    return workspaces.owner_database(settings) if kept is None else nullcontext(kept)
+    return owner_database(settings) if kept is None else nullcontext(kept)
 
 
 async def _hash(password: str) -> str:

@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 import psutil
 
+from app.core.owner import owner_database
 from app.identity import workspaces
 from app.seeding import SEEDERS
 from tests.faults.house import ANSWERS, PASSWORD, House, Process, until
@@ -75,7 +76,7 @@ async def worker(home: House, pace: float = 0) -> Process:
 @asynccontextmanager
 async def workspace(home: House, api: Process, slug: str) -> AsyncIterator[Place]:
     """A fresh workspace and its administrator over a real socket."""
-    async with workspaces.owner_database(home.settings) as db:
+    async with owner_database(home.settings) as db:
         tenant_id = await workspaces.create_workspace(
             db, slug=slug, name="Công ty Thử", admin_password=PASSWORD, seed_workspace=SEEDERS
         )

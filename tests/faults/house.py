@@ -23,6 +23,7 @@ from app.core.actor import Actor
 from app.core.clock import new_id
 from app.core.jobs import Queue
 from app.core.migrate import prepare_database
+from app.core.owner import owner_database
 from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
 from app.identity import workspaces
@@ -214,7 +215,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
         log_level="WARNING",
     )
     await prepare_database(settings)
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         tenant_id = await workspaces.create_workspace(
             db, slug=SLUG, name="Công ty Thử", admin_password=PASSWORD, seed_workspace=SEEDERS
         )

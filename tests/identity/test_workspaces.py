@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import now
 from app.core.errors import AppError, Invalid, NotFound
+from app.core.owner import owner_database
 from app.core.resources import Resources
 from app.core.settings import Settings
 from app.identity import passwords, workspaces
@@ -29,7 +30,7 @@ async def test_a_workspace_is_born_whole(settings: Settings, resources: Resource
         assert await session.scalar(select(Role.key).where(Role.key == "sale")) == "sale"
         seeded.append(tenant_id)
 
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         name = slug()
         tenant_id = await workspaces.create_workspace(
             db, slug=name, name="Công ty Một", admin_password=PASSWORD, seed_workspace=[seed]
@@ -48,7 +49,7 @@ async def test_a_failed_seed_leaves_nothing(settings: Settings) -> None:
     async def fail(session: AsyncSession, tenant_id: UUID) -> None:
         raise NotFound()
 
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         name = slug()
         with pytest.raises(NotFound):
             await workspaces.create_workspace(
@@ -58,7 +59,7 @@ async def test_a_failed_seed_leaves_nothing(settings: Settings) -> None:
 
 
 async def test_a_short_name_belongs_to_one_workspace(settings: Settings) -> None:
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         name = slug()
 
         async def make() -> str:
@@ -73,21 +74,21 @@ async def test_a_short_name_belongs_to_one_workspace(settings: Settings) -> None
 
 @pytest.mark.parametrize("bad", ["", "a", "A-B", "a_b", "đá", "x" * 41, "a b", "a\n"])
 async def test_bad_short_names_are_refused(settings: Settings, bad: str) -> None:
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         with pytest.raises(Invalid) as refused:
             await workspaces.create_workspace(db, slug=bad, name="X", admin_password=PASSWORD)
     assert refused.value.errors[0].code == "slug_invalid"
 
 
 async def test_a_time_zone_must_exist(settings: Settings) -> None:
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         for bad in ("Asia/Sai_Gon_Cu", "../etc/passwd", "", "America", "right/UTC", "posixrules", "Asia/Ho_Chi_Minh'"):
             with pytest.raises(Invalid):
                 await workspaces.create_workspace(db, slug=slug(), name="X", admin_password=PASSWORD, timezone=bad)
 
 
 async def test_the_operators_commands(settings: Settings, resources: Resources) -> None:
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         name = slug()
         tenant_id = await workspaces.create_workspace(db, slug=name, name="X", admin_password=PASSWORD)
         user_id = await workspaces.create_user(

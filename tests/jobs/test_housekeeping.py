@@ -14,6 +14,7 @@ from app.core.actor import system_actor
 from app.core.clock import id_at, new_id, now
 from app.core.idempotency import IdempotencyKey
 from app.core.jobs import Job
+from app.core.owner import owner_database
 from app.core.tasks import end
 from app.identity import workspaces
 from app.identity.models import WorkspaceSetting
@@ -28,7 +29,7 @@ from workers import housekeeping
 async def houses(jobbing: Machine) -> AsyncIterator[list[UUID]]:
     """Three workspaces in the order of cleaning, each with an Idempotency-Key whose time is over."""
     made = list[UUID]()
-    async with workspaces.owner_database(jobbing.settings) as db:
+    async with owner_database(jobbing.settings) as db:
         for number in range(3):
             slug = f"nha-{new_id().hex[-8:]}-{number}"
             made.append(

@@ -26,7 +26,7 @@ ROLE_CHANGES = {
     ("app/core/db.py", "crm_dispatch"): "the sweeper's look at due work",
     ("app/core/migrate.py", "crm_owner"): "migrations",
     ("app/doctor.py", "crm_owner"): "looks at all tenants, over the owner's own URL",
-    ("app/identity/workspaces.py", "crm_owner"): "the operator's commands, over the owner's own URL",
+    ("app/core/owner.py", "crm_owner"): "the operator's commands, over the owner's own URL",
     ("migrations/env.py", "crm_owner"): "alembic on the command line",
 }
 

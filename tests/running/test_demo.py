@@ -14,12 +14,12 @@ from app.core import configuration
 from app.core.actor import system_actor
 from app.core.clock import new_id
 from app.core.db import driver
+from app.core.owner import owner_database, owner_transaction
 from app.core.settings import Settings
 from app.demo import dealings
 from app.demo.dealings import TAGS, TIERS
 from app.demo.mark import STEP
 from app.demo.seed import complete_demo, seed_demo
-from app.identity import workspaces
 from tests.factories.people import PASSWORD
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +43,9 @@ SELECT (SELECT count(*) FROM crm.customer c WHERE c.tenant_id = $1) AS customers
 
 async def seeded(settings: Settings, customers: int) -> tuple[UUID, dict[str, int]]:
     """A demo of so many customers, and what it holds."""
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         tenant_id = await seed_demo(db, slug=f"demo-{new_id().hex[-12:]}", password=PASSWORD, customers=customers)
-        async with workspaces.owner_transaction(db, tenant_id) as session:
+        async with owner_transaction(db, tenant_id) as session:
             found = await (await driver(session)).fetchrow(COUNTS, tenant_id)
     assert found is not None
     return tenant_id, dict(found)
@@ -103,7 +103,7 @@ async def test_one_that_was_killed_while_it_was_filled_is_completed(settings: Se
     assert found["customers"] == wanted
     assert set(whole) == {wanted}
     assert await owner.fetchval("SELECT count(*) FROM crm.app_user WHERE tenant_id = $1", tenant_id) == 8
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         assert not await complete_demo(db, tenant_id, password=PASSWORD, customers=wanted)
     assert dict(await owner.fetchrow(COUNTS, bystander)) == before
     kept = "SELECT value FROM crm.tenant_counter WHERE tenant_id = $1 AND name = $2"
@@ -112,12 +112,12 @@ async def test_one_that_was_killed_while_it_was_filled_is_completed(settings: Se
 
 
 async def test_two_who_complete_one_do_each_step_once(settings: Settings) -> None:
-    async with workspaces.owner_database(settings) as db:
+    async with owner_database(settings) as db:
         tenant_id = await seed_demo(db, slug=f"demo-{new_id().hex[-12:]}", password=PASSWORD, customers=0)
         owner = await asyncpg.connect(str(settings.database_url))
         # As if it had been killed before its first customer.
         await owner.execute("INSERT INTO crm.tenant_counter VALUES ($1, $2, 1)", tenant_id, STEP)
-        async with workspaces.owner_transaction(db, tenant_id) as session:
+        async with owner_transaction(db, tenant_id) as session:
             await dealings.rules(session, system_actor(tenant_id))
             await configuration.bump(session)
         both = await asyncio.gather(*(complete_demo(db, tenant_id, password=PASSWORD, customers=300) for _ in range(2)))

@@ -24,6 +24,7 @@ from app.duplicates.merge_routes import router as merges
 from app.duplicates.routes import router as duplicates
 from app.exports.routes import router as exports
 from app.identity.routes import router as identity
+from app.identity.team_routes import router as teams
 from app.imports.routes import router as imports
 from app.jobs.routes import router as jobs
 from app.notifications.routes import router as notifications
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     searches,
     customers,
     identity,
+    teams,
     groups,
     tags,
     fields,

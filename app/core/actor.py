@@ -12,7 +12,11 @@ ActorKind = Literal["user", "api_key", "import", "rule", "provider", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A user or an API key within one workspace, or a part of the system acting there. A key has a `maker`."""
+    """A user or an API key within one workspace, or a part of the system acting there. A key has a `maker`.
+
+    `colleagues` are the people of the teams that the actor (a key's maker) is in, and of those below. They are known
+    only of who sees the team's customers and not everybody's.
+    """
 
     tenant_id: UUID
     kind: ActorKind
@@ -21,6 +25,7 @@ class Actor:
     permissions: frozenset[str] = field(default_factory=frozenset)
     session_id: UUID | None = None
     maker: UUID | None = None
+    colleagues: frozenset[UUID] = frozenset()
 
     @property
     def person(self) -> UUID | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.core.errors import AppError, Conflict
 from app.core.i18n import Language, language
+from app.identity.errors import NameTaken as NameTaken
 
 
 class PhoneTaken(Conflict):
@@ -88,13 +89,6 @@ class GroupNameTaken(Conflict):
 
     code = "group_name_taken"
     vi, en = "Tên nhóm đã tồn tại", "A group of this name already exists"
-
-
-class NameTaken(Conflict):
-    """The list has a value of this name."""
-
-    code = "name_taken"
-    vi, en = "Tên đã tồn tại", "This name already exists"
 
 
 class InUse(Conflict):

@@ -24,8 +24,10 @@ from app.customers import duplicate_keys
 from app.customers.duplicate_keys import DuplicateKey
 from app.customers.models import Attribute, Classification, CustomerGroup, FieldSetting, Tag
 from app.customers.words import UNIQUE_LENGTH
+from app.identity import team_tree
 from app.identity.models import User
 from app.identity.parameters import parameters
+from app.identity.team_tree import Team
 
 BUILT_IN: tuple[Field, ...] = (
     Field("name", "Tên khách hàng", "Name", "text", 1, required=True, column="name", max_length=255,
@@ -151,7 +153,7 @@ class Registry:
 
     `owners` and `names` are the user names and full names of active people; `versions` those of fields that were
     changed (an unchanged one has version 1); `categories` those of relationships by their names; `lists` the ids of
-    the values of LISTS; `zone` where the workspace's days begin.
+    the values of LISTS; `teams` those of the staff by their names; `zone` where the workspace's days begin.
     """
 
     fields: dict[str, Field]
@@ -165,6 +167,7 @@ class Registry:
     versions: dict[str, int] = dataclass_field(default_factory=dict)
     duplicate_keys: tuple[DuplicateKey, ...] = duplicate_keys.DEFAULT
     lists: dict[str, dict[str, UUID]] = dataclass_field(default_factory=dict)
+    teams: dict[str, Team] = dataclass_field(default_factory=dict)
     zone: ZoneInfo = VIETNAM
 
     def get(self, key: str) -> Field | None:
@@ -260,6 +263,7 @@ async def _build(session: AsyncSession, _version: int) -> Registry:
         versions=versions,
         duplicate_keys=await duplicate_keys.load(session),
         lists={name: await read(session) for name, read in LISTS.items()},
+        teams=await team_tree.load(session),
         zone=zone,
     )
 

@@ -7,6 +7,7 @@ known. One statement decides, each time: a revoked session or key ends with the 
 """
 
 import hmac
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -51,7 +52,14 @@ JOIN crm.role r ON r.tenant_id = $1 AND r.id = u.role_id
 WHERE k.tenant_id = $1 AND k.id = $2 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
   AND u.active
 """
-
+TEAM_SQL = """
+WITH RECURSIVE below AS (
+    SELECT mine.team_id AS id FROM crm.team_member mine WHERE mine.tenant_id = $1 AND mine.user_id = $2
+    UNION
+    SELECT t.id FROM below JOIN crm.team t ON t.tenant_id = $1 AND t.parent_id = below.id
+)
+SELECT DISTINCT m.user_id FROM below JOIN crm.team_member m ON m.tenant_id = $1 AND m.team_id = below.id
+"""
 
 # What the contract says of the two ways to prove who calls; every `Requires` takes either.
 SECURITY: dict[str, dict[str, str]] = {
@@ -118,9 +126,11 @@ async def actor_now(session: AsyncSession, kind: ActorKind, actor_id: UUID) -> A
         return None
     held = _permissions(row)
     if kind == "user":
-        return Actor(tenant_id=tenant_id, kind=kind, id=actor_id, name=row["name"], permissions=held)
+        found = Actor(tenant_id=tenant_id, kind=kind, id=actor_id, name=row["name"], permissions=held)
+        return await _with_colleagues(raw, found)
     scopes, maker = held.intersection(row["scopes"]), row["created_by"]
-    return Actor(tenant_id=tenant_id, kind=kind, id=actor_id, name=row["name"], permissions=scopes, maker=maker)
+    found = Actor(tenant_id=tenant_id, kind=kind, id=actor_id, name=row["name"], permissions=scopes, maker=maker)
+    return await _with_colleagues(raw, found)
 
 
 SignedIn = Annotated[Actor, Depends(Requires())]
@@ -144,7 +154,7 @@ async def _user(work: Work, claims: tokens.Claims, reading: bool) -> Actor:
     row = await connection.fetchrow(USER_SQL, claims.tenant_id, claims.session_id, claims.user_id, claims.token_version)
     if row is None:
         raise Unauthenticated()
-    return Actor(
+    found = Actor(
         tenant_id=claims.tenant_id,
         kind="user",
         id=claims.user_id,
@@ -152,6 +162,7 @@ async def _user(work: Work, claims: tokens.Claims, reading: bool) -> Actor:
         permissions=_permissions(row),
         session_id=claims.session_id,
     )
+    return await _with_colleagues(connection, found)
 
 
 async def _program(work: Work, key: tokens.Opaque, reading: bool) -> Actor:
@@ -163,7 +174,7 @@ async def _program(work: Work, key: tokens.Opaque, reading: bool) -> Actor:
     if row["unsampled"]:
         # In its own transaction: a row lock held by a long request would make the key's other requests wait.
         work.afterwards(lambda: _sample(work, key.tenant_id, key.id))
-    return Actor(
+    found = Actor(
         tenant_id=key.tenant_id,
         kind="api_key",
         id=key.id,
@@ -172,10 +183,19 @@ async def _program(work: Work, key: tokens.Opaque, reading: bool) -> Actor:
         permissions=_permissions(row).intersection(row["scopes"]),
         maker=row["created_by"],
     )
+    return await _with_colleagues(connection, found)
 
 
 async def _open(work: Work, tenant_id: UUID, reading: bool) -> Any:
     return await work.begin_reading(tenant_id) if reading else await driver(await work.begin(tenant_id))
+
+
+async def _with_colleagues(connection: Any, actor: Actor) -> Actor:
+    """The actor with the people of their teams, where these decide what they see."""
+    if not actor.may("customers.view_team") or actor.may("customers.view_all"):
+        return actor
+    rows = await connection.fetch(TEAM_SQL, actor.tenant_id, actor.person)
+    return replace(actor, colleagues=frozenset(row["user_id"] for row in rows))
 
 
 def _permissions(row: Any) -> frozenset[str]:

@@ -39,6 +39,36 @@ class UsernameTaken(Conflict):
     vi, en = "Tên đăng nhập đã tồn tại", "The user name is taken"
 
 
+class NameTaken(Conflict):
+    """The list has a value of this name."""
+
+    code = "name_taken"
+    vi, en = "Tên đã tồn tại", "This name already exists"
+
+
+class TeamCircle(Conflict):
+    """A team cannot stand below itself, or below one that stands below it."""
+
+    code = "team_circle"
+    vi = "Nhóm không thể trực thuộc chính nó hoặc nhóm cấp dưới của nó"
+    en = "A team cannot be below itself or below one of the teams below it"
+
+
+class TeamHasTeams(Conflict):
+    """Teams stand below this one, so it cannot go."""
+
+    code = "team_has_teams"
+    vi = "Nhóm còn nhóm cấp dưới; hãy chuyển hoặc xóa các nhóm đó trước"
+    en = "There are teams below this one; move or delete them first"
+
+
+class TooManyTeams(Conflict):
+    """The workspace has as many teams as one may have."""
+
+    code = "too_many_teams"
+    vi, en = "Chỉ có thể có tối đa {limit} nhóm nhân viên", "There can be at most {limit} teams"
+
+
 class LastAdministrator(Conflict):
     """A workspace keeps at least one active administrator."""
 

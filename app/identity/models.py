@@ -1,4 +1,4 @@
-"""Tables of identity: workspaces, their roles and users, sessions, API keys and the login throttle."""
+"""Tables of identity: workspaces, their roles, users and teams, sessions, API keys and the login throttle."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Index, LargeBinary, PrimaryKeyConstraint, Text, 
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import REFERENCE, TENANT, Base, TenantRow, Versioned, keys
+from app.core.orm import REFERENCE, TENANT, Base, TenantRow, Versioned, keys, reference
 
 
 class Workspace(Base):
@@ -73,6 +73,38 @@ class User(TenantRow, Versioned, Base):
     active: Mapped[bool] = mapped_column(Boolean)
     token_version: Mapped[int] = mapped_column(doc="raised to end every access token at once")
     last_login_at: Mapped[datetime | None]
+
+
+class Team(TenantRow, Versioned, Base):
+    """A team of staff (nhóm nhân viên); others may stand below it."""
+
+    __tablename__ = "team"
+    __table_args__ = (
+        *keys("team", ("parent_id", "team")),
+        UniqueConstraint("tenant_id", "name_key", name="team_name_uq"),
+        {"info": TENANT},
+    )
+
+    name: Mapped[str]
+    name_key: Mapped[str]
+    parent_id: Mapped[UUID | None]
+
+
+class TeamMember(Base):
+    """Who is in a team; a person may be in several."""
+
+    __tablename__ = "team_member"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "team_id", "user_id", name="team_member_pk"),
+        reference("team_member", "team_id", "team", cascade=True),
+        reference("team_member", "user_id", "app_user"),
+        Index("team_member_user_ix", "tenant_id", "user_id"),
+        {"info": TENANT},
+    )
+
+    tenant_id: Mapped[UUID]
+    team_id: Mapped[UUID]
+    user_id: Mapped[UUID]
 
 
 class LoginSession(TenantRow, Base):

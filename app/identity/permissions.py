@@ -25,6 +25,7 @@ class Permission:
 PERMISSIONS: tuple[Permission, ...] = (
     Permission("customers.view", "Xem khách hàng", "View customers"),
     Permission("customers.view_all", "Xem tất cả khách hàng", "View every customer"),
+    Permission("customers.view_team", "Xem khách hàng của nhóm mình", "View the team's customers"),
     Permission("customers.create", "Thêm mới khách hàng", "Create customers"),
     Permission("customers.edit", "Sửa khách hàng", "Edit customers"),
     Permission("customers.delete", "Xóa khách hàng", "Delete customers"),

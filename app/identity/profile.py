@@ -8,18 +8,22 @@ from app.core.actor import Actor
 from app.core.errors import Invalid, invalid
 from app.core.events import record
 from app.core.work import Work
-from app.identity import accounts, passwords, throttle
+from app.identity import accounts, passwords, teams, throttle
 from app.identity.models import User, Workspace
 from app.identity.parameters import parameters
 from app.identity.schemas import MeOut, UserOut, WorkspaceOut
 
 
 async def me(session: AsyncSession, actor: Actor, user: UserOut) -> MeOut:
-    """The caller's account together with the workspace."""
+    """The caller's account together with the workspace and the caller's teams."""
     found = select(Workspace.id, Workspace.slug, Workspace.name).where(Workspace.id == actor.tenant_id)
     row = (await session.execute(found)).one()
     zone = (await parameters(session)).timezone
-    return MeOut(**user.model_dump(), workspace=WorkspaceOut(**row._mapping, timezone=zone))
+    return MeOut(
+        **user.model_dump(),
+        workspace=WorkspaceOut(**row._mapping, timezone=zone),
+        teams=await teams.of_person(session, actor.id),
+    )
 
 
 async def change_password(work: Work, actor: Actor, *, current: SecretStr, new: SecretStr) -> None:

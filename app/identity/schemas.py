@@ -50,6 +50,7 @@ TimeZone = Annotated[str, Field(min_length=1, max_length=64, examples=[VIETNAM.k
 Typed = Annotated[str, Field(min_length=1, max_length=200)]
 # Fields know no later year; the driver cannot bring the last hours of year 9999 to UTC.
 LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
+Members = Annotated[list[UUID], Field(max_length=1000, description="Accounts that are in the team.")]
 # Longer than any password that is taken, so that a long one gets the rule's own message.
 Password = Annotated[SecretStr, Field(max_length=1000)]
 
@@ -150,9 +151,10 @@ class UserOut(BaseModel):
 
 
 class MeOut(UserOut):
-    """The caller's own account and workspace."""
+    """The caller's own account and workspace, and the teams that the caller is in."""
 
     workspace: "WorkspaceOut"
+    teams: list["TeamName"]
 
 
 class WorkspaceOut(BaseModel):
@@ -162,6 +164,13 @@ class WorkspaceOut(BaseModel):
     slug: str
     name: str
     timezone: str
+
+
+class TeamName(BaseModel):
+    """A team by its name."""
+
+    id: UUID
+    name: str
 
 
 class UserPage(BaseModel):
@@ -198,6 +207,55 @@ class RolePage(BaseModel):
 
     items: list[RoleOut]
     next_cursor: str | None = None
+    count: int | None
+
+
+class TeamIn(Strict):
+    """A new team of staff."""
+
+    model_config = example({"name": "Miền Bắc"})
+
+    name: Line
+    parent_id: UUID | None = Field(None, description="The team that it stands below.")
+    members: Members = []
+
+
+class TeamPatch(Strict):
+    """Changes of a team; absent stays."""
+
+    model_config = example({"name": "Miền Bắc và Miền Trung"})
+
+    name: Line = ABSENT
+    parent_id: UUID | None = ABSENT
+    members: Members = ABSENT
+
+
+class TeamMemberOut(BaseModel):
+    """Somebody in a team."""
+
+    id: UUID
+    username: str
+    full_name: str
+    active: bool
+
+
+class TeamOut(BaseModel):
+    """A team and who is in it: not who is only in a team below it."""
+
+    id: UUID
+    name: str
+    parent_id: UUID | None
+    members: list[TeamMemberOut]
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class TeamPage(BaseModel):
+    """Teams by name."""
+
+    items: list[TeamOut]
+    next_cursor: str | None
     count: int | None
 
 

@@ -27,7 +27,8 @@ from app.customers.visibility import visible
 from app.filters.errors import FilterTooCostly
 from app.filters.search import Door, Sql, Wanted, door
 from app.filters.tree import Node, parse
-from app.identity.models import Role, User
+from app.identity.models import Role, Team, User
+from app.identity.team_tree import upwards
 from app.views.errors import FilterNameTaken, TooManyFilters
 from app.views.models import SavedFilter
 from app.views.schemas import MAX_COUNTED, FilterCount, SavedFilterIn, SavedFilterOut, SavedFilterPage
@@ -35,31 +36,36 @@ from app.views.schemas import MAX_COUNTED, FilterCount, SavedFilterIn, SavedFilt
 __all__ = ["counts", "create", "delete", "get", "page", "update"]
 
 SHARE = "filters.share"
+# What is its maker's no more than others': they may change it too.
+IN_COMMON = ("team", "workspace")
+SHARED_WITH = (("users", "user_ids", User), ("roles", "role_ids", Role), ("teams", "team_ids", Team))
 MAX_OWN = 500
 # How many saved filters a statement counts; for how long all may be counted, and each, in milliseconds.
 TOGETHER, IN_ALL, AT_MOST = 5, 20_000, 2_000
-COLUMNS = """f.id, f.name, f.name_key, f.tree, f.visibility, f.user_ids, f.role_ids, f.sort, f.owner_id,
+COLUMNS = """f.id, f.name, f.name_key, f.tree, f.visibility, f.user_ids, f.role_ids, f.team_ids, f.sort, f.owner_id,
     f.created_at, f.updated_at, f.version, owner.full_name AS owner_name"""
 ROWS = """FROM crm.saved_filter f
     LEFT JOIN crm.app_user owner ON owner.tenant_id = $1 AND owner.id = f.owner_id WHERE f.tenant_id = $1"""
-FROM = f"""{ROWS} AND (f.owner_id = $2 OR f.visibility = 'workspace' OR f.visibility = 'shared' AND (
-        $2 = ANY(f.user_ids)
+# $3 are the teams that the caller is in and those above, $4 who is in one of these.
+FROM = f"""{ROWS} AND (f.owner_id = $2 OR f.visibility = 'workspace'
+    OR f.visibility = 'team' AND f.owner_id = ANY($4::uuid[])
+    OR f.visibility = 'shared' AND (
+        $2 = ANY(f.user_ids) OR f.team_ids && $3::uuid[]
         OR (SELECT me.role_id FROM crm.app_user me WHERE me.tenant_id = $1 AND me.id = $2) = ANY(f.role_ids)))"""
 
 
 async def page(
     session: AsyncSession, actor: Actor, *, limit: int, cursor: str | None, secret: bytes
 ) -> SavedFilterPage:
-    """The saved filters that the caller may see: their own, and what others share with them."""
+    """The saved filters that the caller may see: their own, and what others share with them or their teams."""
     pager = Pager(secret, actor.tenant_id, actor.id, "filters")
     position = pager.position(cursor)
-    sql = Sql(actor.tenant_id, [actor.id])
-    after = ""
+    known = await registries.load(session)
+    sql, after = _seen_by(actor, known), ""
     if position is not None:
         after = f"AND (f.name_key, f.id) > ({sql.arg(str(position[0]))}::text, {sql.arg(UUID(position[1]))}::uuid)"
     raw = await driver(session)
     rows = await raw.fetch(f"SELECT {COLUMNS} {FROM} {after} ORDER BY f.name_key, f.id LIMIT {limit + 1:d}", *sql.args)
-    known = await registries.load(session)
     more = len(rows) > limit
     last = rows[limit - 1] if more else None
     return SavedFilterPage(
@@ -74,12 +80,13 @@ async def get(session: AsyncSession, actor: Actor, filter_id: UUID) -> SavedFilt
     Raises:
         NotFound: there is none, or none that the caller may see.
     """
-    row = await (await driver(session)).fetchrow(
-        f"SELECT {COLUMNS} {FROM} AND f.id = $3", actor.tenant_id, actor.id, filter_id
-    )
+    known = await registries.load(session)
+    sql = _seen_by(actor, known)
+    statement = f"SELECT {COLUMNS} {FROM} AND f.id = {sql.arg(filter_id)}"
+    row = await (await driver(session)).fetchrow(statement, *sql.args)
     if row is None:
         raise NotFound()
-    return _shown(row, await registries.load(session), actor)
+    return _shown(row, known, actor)
 
 
 async def create(session: AsyncSession, actor: Actor, given: SavedFilterIn) -> SavedFilterOut:
@@ -114,8 +121,8 @@ async def create(session: AsyncSession, actor: Actor, given: SavedFilterIn) -> S
 async def update(
     session: AsyncSession, actor: Actor, filter_id: UUID, given: Mapping[str, Any], *, version: int
 ) -> SavedFilterOut:
-    """Changes a saved filter: one's own, or one of the workspace's with the permission to share, which every change of
-    what others see needs. Whoever takes another's back from the workspace sees it this last time.
+    """Changes a saved filter: one's own, or one of the workspace's or the team's with the permission to share, which
+    every change of what others see needs. Whoever takes another's back from them sees it this last time.
 
     Raises:
         NotFound, Stale, Invalid, Forbidden, FilterNameTaken
@@ -153,7 +160,7 @@ async def counts(
 ) -> list[FilterCount]:
     """How many customers each saved filter finds for the caller; the first hundred without ids. The readers share them,
     each with a core of the database's own."""
-    sql = Sql(actor.tenant_id, [actor.id])
+    sql = _seen_by(actor, registry)
     only = "" if ids is None else f"AND f.id = ANY({sql.arg(list(ids))}::uuid[])"
     rows = await readers[0].fetch(
         f"SELECT f.id, f.tree {FROM} {only} ORDER BY f.name_key, f.id LIMIT {MAX_COUNTED:d}", *sql.args
@@ -217,6 +224,15 @@ def _counted(filter_id: UUID, count: int | None, problem: AppError | None, cap: 
     return FilterCount(id=filter_id, count=count, capped=count >= cap)
 
 
+def _seen_by(actor: Actor, registry: Registry) -> Sql:
+    """The arguments of FROM. Who is in a team sees what is shared with it or with one above it."""
+    parents = {team.id: team.parent for team in registry.teams.values()}
+    own = [team.id for team in registry.teams.values() if actor.id in team.members]
+    above = {id_ for one in own for id_ in upwards(parents, one)}
+    makers = {one for team in registry.teams.values() if team.id in above for one in team.members}
+    return Sql(actor.tenant_id, [actor.id, sorted(above), sorted(makers)])
+
+
 def _require_share(actor: Actor, visibility: str) -> None:
     if visibility != "private":
         actor.require(SHARE)
@@ -240,18 +256,18 @@ async def _checked(session: AsyncSession, actor: Actor, given: Mapping[str, Any]
         values["sort"] = given["sort"]
     if "visibility" in given:
         values["visibility"] = given["visibility"]
-    for name, column, table in (("users", "user_ids", User), ("roles", "role_ids", Role)):
+    for name, column, table in SHARED_WITH:
         if name in given:
             values[column] = await _existing(session, table, given[name], name)
     return values
 
 
 async def _existing(
-    session: AsyncSession, table: type[User] | type[Role], ids: Sequence[UUID], name: str
+    session: AsyncSession, table: type[User] | type[Role] | type[Team], ids: Sequence[UUID], name: str
 ) -> list[UUID]:
     wanted = list(dict.fromkeys(ids))
     known = set(await session.scalars(select(table.id).where(table.id.in_(wanted)))) if wanted else set()
-    missing = [number for number, one in enumerate(wanted) if one not in known]
+    missing = [number for number, one in enumerate(ids) if one not in known]
     if missing:
         raise invalid(f"{name}[{missing[0]}]", "id_unknown", "Không tìm thấy dữ liệu", "Not found")
     return wanted
@@ -262,7 +278,7 @@ async def _locked(session: AsyncSession, actor: Actor, filter_id: UUID, version:
     row = await session.scalar(select(SavedFilter).where(SavedFilter.id == filter_id).with_for_update())
     if row is None:
         raise NotFound()
-    if not seen.mine and not (row.visibility == "workspace" and actor.may(SHARE)):
+    if not seen.mine and not (row.visibility in IN_COMMON and actor.may(SHARE)):
         raise Forbidden(permission=SHARE)
     if row.version != version:
         raise Stale()
@@ -271,7 +287,7 @@ async def _locked(session: AsyncSession, actor: Actor, filter_id: UUID, version:
 
 def _shown(row: asyncpg.Record, registry: Registry, actor: Actor) -> SavedFilterOut:
     tree, said, problems = _tree(row["tree"]), "", list[FieldError]()
-    fields = CustomerFields(registry, actor)
+    fields, teams = CustomerFields(registry, actor), {team.id for team in registry.teams.values()}
     try:
         node = parse(tree)
         conditions(Sql(actor.tenant_id), fields, node)
@@ -294,6 +310,7 @@ def _shown(row: asyncpg.Record, registry: Registry, actor: Actor) -> SavedFilter
         visibility=row["visibility"],
         users=row["user_ids"],
         roles=row["role_ids"],
+        teams=[one for one in row["team_ids"] if one in teams],
         sort=row["sort"],
         owner_id=row["owner_id"],
         owner_name=row["owner_name"],

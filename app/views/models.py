@@ -25,9 +25,10 @@ class SavedFilter(TenantRow, Versioned, Base):
     owner_id: Mapped[UUID] = mapped_column(doc="the user or API key that made it")
     name: Mapped[str]
     name_key: Mapped[str]
-    visibility: Mapped[str] = mapped_column(Text, doc="private, shared or workspace")
+    visibility: Mapped[str] = mapped_column(Text, doc="private, shared, team or workspace")
     user_ids: Mapped[list[UUID]] = mapped_column(ARRAY(UuidType()), doc="whom it is shared with")
     role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(UuidType()), doc="the roles that it is shared with")
+    team_ids: Mapped[list[UUID]] = mapped_column(ARRAY(UuidType()), doc="the teams, some of which may be no more")
     # Any JSON, as the tree was given; null is everybody.
     tree: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
     sort: Mapped[str | None]

@@ -41,7 +41,8 @@ async def list_filters(
 
 @router.post("/filters", summary="Save a filter", status_code=201)
 async def create_filter(actor: CanView, session: Session, response: Response, body: SavedFilterIn) -> SavedFilterOut:
-    """For oneself; for named people or roles, or for the whole workspace, with the permission to share."""
+    """For oneself; with the permission to share also for named people, roles or teams, for the teams that one is in, or
+    for the whole workspace."""
     made = await filters.create(session, actor, body)
     response.headers["Location"] = f"/api/v1/filters/{made.id}"
     return _shown(response, made)
@@ -66,7 +67,8 @@ async def get_filter(actor: CanView, session: Session, response: Response, filte
 async def update_filter(
     actor: CanView, session: Session, response: Response, filter_id: UUID, version: IfMatch, body: SavedFilterPatch
 ) -> SavedFilterOut:
-    """What is absent stays. Others' filters only where the whole workspace has them, with the permission to share."""
+    """What is absent stays. Others' filters only where the whole workspace or their team has them, with the permission
+    to share."""
     return _shown(response, await filters.update(session, actor, filter_id, body.given(), version=version))
 
 

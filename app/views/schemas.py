@@ -12,9 +12,10 @@ from app.customers.selection import Tree
 
 MAX_COUNTED = 100
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
-Visibility = Literal["private", "shared", "workspace"]
+Visibility = Literal["private", "shared", "team", "workspace"]
 People = Annotated[list[UUID], Field(max_length=200, description="Users it is shared with.")]
 Roles = Annotated[list[UUID], Field(max_length=50, description="Roles it is shared with.")]
+Teams = Annotated[list[UUID], Field(max_length=50, description="Teams it is shared with, and those below them.")]
 Sort = Annotated[str, Field(max_length=80, description="A field, with - before it for descending.")]
 Keys = Annotated[list[str], Field(max_length=100, description="Keys of fields, in their order.")]
 
@@ -30,9 +31,16 @@ class SavedFilterIn(Strict):
 
     name: Name
     filter: Tree = None
-    visibility: Annotated[Visibility, Field(description="Others see it only with the permission to share.")] = "private"
+    visibility: Annotated[
+        Visibility,
+        Field(
+            description="For others only with the permission to share. `team`: whoever is in a team of the maker's or "
+            "below one; `shared`: the named users, roles and teams."
+        ),
+    ] = "private"
     users: People = []
     roles: Roles = []
+    teams: Teams = []
     sort: Sort | None = None
 
 
@@ -46,6 +54,7 @@ class SavedFilterPatch(Strict):
     visibility: Visibility = ABSENT
     users: People = ABSENT
     roles: Roles = ABSENT
+    teams: Teams = ABSENT
     sort: Sort | None = ABSENT
 
 
@@ -60,6 +69,7 @@ class SavedFilterOut(BaseModel):
     visibility: Visibility
     users: list[UUID]
     roles: list[UUID]
+    teams: Annotated[list[UUID], Field(description="Those that still exist.")]
     sort: str | None
     owner_id: UUID
     owner_name: str | None

@@ -34,7 +34,17 @@ from tests.laws.making.customers import (
     with_two,
 )
 from tests.laws.making.duplicates import after_a_scan, as_they_are, cluster, dismissal, keys_body, merge, with_another
-from tests.laws.making.people import api_key, key_body, notification, other_settings, role, user, user_body
+from tests.laws.making.people import (
+    api_key,
+    key_body,
+    notification,
+    other_settings,
+    role,
+    team,
+    team_body,
+    user,
+    user_body,
+)
 from tests.laws.making.work import (
     bulk_job,
     by_its_link,
@@ -54,6 +64,7 @@ from tests.laws.scene import API, Before, Body, Maker
 MAKERS: dict[str, Maker] = {
     f"{API}/users/{{user_id}}": user,
     f"{API}/roles/{{role_id}}": role,
+    f"{API}/teams/{{team_id}}": team,
     f"{API}/api-keys/{{key_id}}": api_key,
     f"{API}/customers/{{customer_id}}": customer,
     f"{API}/customers/{{customer_id}}/contacts/{{contact_id}}": of_a_company("contacts", contact_body),
@@ -112,6 +123,10 @@ QUERIES: dict[str, dict[str, str]] = {
 
 # What an id in a body or a query names, by operation and place.
 BODY_IDS: dict[tuple[str, str], Maker] = {
+    ("create_team", "parent_id"): team,
+    ("create_team", "members[]"): user,
+    ("update_team", "parent_id"): team,
+    ("update_team", "members[]"): user,
     ("create_customer", "owner"): user,
     ("update_customer", "owner"): user,
     ("create_customer", "referrer"): customer,
@@ -132,8 +147,10 @@ BODY_IDS: dict[tuple[str, str], Maker] = {
     ("create_export", "selection.exclude[]"): customer,
     ("create_filter", "users[]"): user,
     ("create_filter", "roles[]"): role,
+    ("create_filter", "teams[]"): team,
     ("update_filter", "users[]"): user,
     ("update_filter", "roles[]"): role,
+    ("update_filter", "teams[]"): team,
     ("count_filters", "ids[]"): saved_filter,
     ("count_customers", "ids[]"): customer,
     ("count_customers", "exclude[]"): customer,
@@ -206,6 +223,8 @@ BODIES: dict[str, Body] = {
     },
     "create_user": user_body,
     "update_user": lambda scene: {"full_name": scene.text()},
+    "create_team": team_body,
+    "update_team": team_body,
     "update_role": lambda scene: {"name": scene.text()},
     "create_api_key": key_body,
     "update_settings": lambda _: {},

@@ -1,4 +1,4 @@
-"""How users, roles, keys and what concerns them are made."""
+"""How users, roles, teams, keys and what concerns them are made."""
 
 from typing import Any
 
@@ -26,6 +26,16 @@ async def role(scene: Scene) -> Made:
     found = next(one for one in roles if one["key"] == "sale")
     scene.others.add(found["id"])
     return Made(found["id"], f'"{found["version"]}"', found)
+
+
+async def team(scene: Scene) -> Made:
+    """A team with nobody in it."""
+    return await scene.make("/teams", team_body(scene))
+
+
+def team_body(scene: Scene) -> dict[str, Any]:
+    """A team that is not there yet."""
+    return {"name": scene.text()}
 
 
 async def api_key(scene: Scene) -> Made:

@@ -20,6 +20,7 @@ from app.core.vietnam import text as vn
 from app.customers import attribute_values, configuring
 from app.customers.configuring import name_key, on_field
 from app.customers.errors import AttributeKeyTaken, AttributeNameTaken, ChoiceInUse, TooManyAttributes
+from app.customers.filterable import TEAM
 from app.customers.models import DATE_SLOTS, NUMBER_SLOTS, TEXT_SLOTS, Attribute
 from app.customers.queries import MEMBERS, OWN_PARAMETERS
 from app.customers.registry import ASSIGNABLE, BUILT_IN, EXTRA, SYSTEM
@@ -34,8 +35,8 @@ KEY = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 FAMILIES: Final[dict[str | None, tuple[str, ...]]] = {"t": TEXT_SLOTS, "n": NUMBER_SLOTS, "d": DATE_SLOTS, None: ()}
 UNIQUE_TYPES = ("text", "integer", "phone", "email", "link")
 CHOICE_TYPES = ("choice", "choices")
-# Keys that would read as something else in a customer's JSON or in the list's query string.
-RESERVED = OWN_PARAMETERS | MEMBERS.keys() | {field.key for field in BUILT_IN + EXTRA + ASSIGNABLE + SYSTEM}
+# Keys that would read as something else in a customer's JSON, in a filter or in the list's query string.
+RESERVED = OWN_PARAMETERS | MEMBERS.keys() | {TEAM, *(field.key for field in BUILT_IN + EXTRA + ASSIGNABLE + SYSTEM)}
 LABELS = frozenset(name_key(label) for field in BUILT_IN + EXTRA + ASSIGNABLE for label in (field.vi, field.en))
 LAST_BUILT_IN = max(field.position for field in BUILT_IN)
 

@@ -42,7 +42,7 @@ async def facets(
 
 def _countable(fields: CustomerFields, key: str) -> Filterable:
     field = fields.get(key)
-    if field is None or field.kind not in KINDS or field.cast == "numeric":
+    if field is None or field.kind not in KINDS or field.cast == "numeric" or field.stands_for is not None:
         raise invalid("facets", "field_unknown", f"Không thống kê được theo {key[:80]}", f"{key[:80]} has no facets")
     return field
 

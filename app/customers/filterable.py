@@ -52,6 +52,9 @@ from app.filters.tree import Node, compile_node, describe, fields_of
 DELETED: Final = frozenset(("deleted", "deleted_at", "deleted_reason"))
 UTC: Final = ZoneInfo("UTC")
 ME: Final = "me"
+TEAM: Final = "team"
+TEAM_NAMES: Final = (TEAM, "Nhóm của người phụ trách", "Owner's team")
+MY_TEAMS: Final = "nhóm của tôi"
 LINKS: Final = {"groups": ("crm.group_member", "group_id"), "tags": ("crm.tag_member", "tag_id")}
 REASONS: Final[Labels] = {"trash": ("Đã xóa", "Deleted"), "merge": ("Đã gộp", "Merged")}
 
@@ -98,7 +101,9 @@ class CustomerFields:
 
     def get(self, key: str) -> Filterable | None:
         """A field by its key; an attribute also by its bare key where no other field has it."""
-        field = self.registry.get(key)
+        if key == TEAM:
+            return self._team()
+        field = None if key in _COLUMNS else self.registry.get(key)
         found = self._of(field) if field is not None else _COLUMNS.get(key)
         return self._guarded(found) if found is not None else None
 
@@ -106,6 +111,7 @@ class CustomerFields:
         """Every field, the registry's first, in its order."""
         known = map(self._of, self.registry.fields.values())
         yield from (self._guarded(found) for found in known if found is not None)
+        yield self._team()
         yield from COLUMNS
 
     def _guarded(self, field: Filterable) -> Filterable:
@@ -154,6 +160,22 @@ class CustomerFields:
             field.key, field.vi, field.en, "choice", where, "text" if field.is_attribute else "uuid", parse,
             show=lambda value: names.get(UUID(str(value)), str(value)), choices=people,
         )  # fmt: skip
+
+    def _team(self) -> Filterable:
+        """Teams that the owner is in, or in one below, by name or id; `me` are those that whoever asks is in."""
+        teams, me = self.registry.teams, self.actor.person
+        named = list_field(*TEAM_NAMES, "c.owner_id", {name: team.id for name, team in teams.items()})
+        own = [team.people for team in teams.values() if me in team.members]
+        stands_for: dict[UUID | str, frozenset[UUID]] = {team.id: team.people for team in teams.values()}
+        stands_for[ME] = frozenset[UUID]().union(*own)
+
+        def parse(raw: Any) -> Any:
+            return ME if isinstance(raw, str) and raw.casefold() == ME else named.parse(raw)
+
+        def show(value: Any) -> str:
+            return MY_TEAMS if value == ME else named.show(value)
+
+        return replace(named, parse=parse, show=show, stands_for=stands_for)
 
 
 def conditions(

@@ -72,8 +72,9 @@ class Filterable(_Named):
     `column` is an expression over the entity's alias, `cast` its SQL type. `parse` makes a caller's value what the
     column stores and raises BadValue. `anniversary` is the expression month * 100 + day of a date that comes again
     each year; `links` where the rows of a set are found; `zone` where its days begin if not in the workspace's zone.
-    `show` says a stored value in a sentence, in Vietnamese. `private` is a value that not every caller may see, and
-    `whole` one that this caller may not: it is compared with one whole value, never in part.
+    `show` says a stored value in a sentence, in Vietnamese. `stands_for`, where values are not stored themselves, are
+    the stored ones that each of them means; what none of them means is empty. `private` is a value that not every
+    caller may see, and `whole` one that this caller may not: it is compared with one whole value, never in part.
     """
 
     key: str
@@ -89,6 +90,7 @@ class Filterable(_Named):
     links: Links | None = None
     zone: ZoneInfo | None = None
     choices: tuple[Choice, ...] | None = None
+    stands_for: Mapping[Any, frozenset[Any]] | None = None
     private: bool = False
     whole: bool = False
 

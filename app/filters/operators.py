@@ -6,7 +6,7 @@ for `is_empty`. Some predicates are NULL where they do not hold; whoever negates
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -66,7 +66,8 @@ def predicate(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any
     if op in EMPTY:
         if value not in (None, True, ""):
             raise BadValue("value_unexpected", "Điều kiện này không có giá trị", "This operator takes no value")
-        return _is_empty(field) if op == "is_empty" else f"({_is_empty(field)}) IS NOT TRUE"
+        empty = _is_empty(sql, field)
+        return empty if op == "is_empty" else f"({empty}) IS NOT TRUE"
     if op in COMPLEMENTS:
         return f"({_POSITIVE[field.kind](sql, fields, field, COMPLEMENTS[op], value, 'test')}) IS NOT TRUE"
     if op == "none_of":
@@ -139,7 +140,9 @@ def one_value(parse: Callable[[Any], Any], raw: Any) -> Any:
     return parsed
 
 
-def _is_empty(field: Filterable) -> str:
+def _is_empty(sql: Sql, field: Filterable) -> str:
+    if field.stands_for is not None:
+        return f"({_meant(sql, field, field.stands_for)}) IS NOT TRUE"
     if field.cast == "int[]":
         return f"{field.column} = '{{}}'"
     if field.cast == "jsonb":
@@ -301,7 +304,15 @@ def _boolean(sql: Sql, _: FieldSet, field: Filterable, _op: str, value: Any, _wa
 
 
 def _choice(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, _way: Way) -> str:
-    return _among(sql, field, [one_value(field.parse, value)] if op == "eq" else values_of(field.parse, value))
+    wanted = [one_value(field.parse, value)] if op == "eq" else values_of(field.parse, value)
+    return _among(sql, field, wanted) if field.stands_for is None else _meant(sql, field, wanted)
+
+
+def _meant(sql: Sql, field: Filterable, wanted: Iterable[Any]) -> str:
+    """Whose stored value is one of those that these stand for."""
+    stands_for = field.stands_for or {}
+    stored = frozenset[Any]().union(*(stands_for[one] for one in wanted))
+    return f"{field.column} = ANY({sql.arg(sorted(stored))}::{field.cast}[])"
 
 
 def _set(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, way: Way) -> str:

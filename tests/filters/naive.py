@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from app.core.vietnam import phone
 from app.core.vietnam import text as vn
-from tests.filters.world import Row
+from tests.filters.world import TEAMS, Row
 
 DAY = timedelta(days=1)
 KINDS = {
@@ -17,13 +17,16 @@ KINDS = {
     "birthday": "birthday", "created_at": "datetime", "source": "choice", "relationship": "choice", "gender": "choice",
     "kind": "choice", "tier": "choice", "customer_type": "choice", "tax_code": "text", "address": "text",
     "website": "text", "fax": "phone", "country": "text", "founded_on": "date", "updated_at": "datetime",
-    "province": "choice", "owner": "choice", "in_pool": "boolean", "stars": "number", "groups": "set", "tags": "set",
+    "province": "choice", "owner": "choice", "team": "team", "in_pool": "boolean", "stars": "number",
+    "groups": "set", "tags": "set",
     "attributes.biet_danh": "text", "attributes.hang": "choice", "attributes.vip": "boolean",
     "attributes.so_lan": "number", "attributes.han_muc": "number", "attributes.ti_le": "number",
     "attributes.ngay_hen": "date", "attributes.luc_hen": "datetime", "attributes.so_thich": "set",
     "attributes.mo_ta": "text", "attributes.sdt_phu": "phone", "attributes.so_le": "number",
     "attributes.ngay_le": "date", "attributes.luc_le": "datetime",
 }  # fmt: skip
+# Those of who asks.
+OWN_TEAMS = {name for name, (_, members) in TEAMS.items() if "admin" in members}
 CONTRACT_KINDS = {"value": "number", "state": "choice", "signed_on": "date", "date": "date"}
 BRANCHES = ("and", "or", "none_of", "not_all_of")
 OPPOSITE = {"ne": "eq", "not_in": "in", "not_contains": "contains", "none_of": "any_of", "is_not_empty": "is_empty"}
@@ -90,6 +93,9 @@ def condition(kind: str, have: Any, op: str, value: Any, today: date) -> bool:
         return False
     if kind in ("date", "datetime", "birthday"):
         return _dated(kind, have, op, value, today)
+    if kind == "team":
+        asked = set(value if isinstance(value, list) else [value])
+        return bool(have & (asked - {"me"} | (OWN_TEAMS if "me" in asked else set())))
     if kind == "set":
         return bool(set(have) & set(value)) if op == "any_of" else set(value) <= set(have)
     if kind == "number":

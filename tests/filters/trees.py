@@ -5,14 +5,15 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.filters.naive import CONTRACT_KINDS, KINDS
-from tests.filters.world import FAMILY, GIVEN, GROUPS, MIDDLE, TAGS, TIERS
+from tests.filters.world import FAMILY, GIVEN, GROUPS, MIDDLE, TAGS, TEAMS, TIERS
 
 WORDS = [*FAMILY, *MIDDLE, *GIVEN, "hoa", "HOÀ", "ngu", "đ", "anh hai", "thi h", "gọi lại", "100%", "_", "tâm\\", "sen",
          "khach1", "máy gọi", "duong", "phe"]  # fmt: skip
 CHOICES: dict[str, list[str]] = {
     "source": ["Facebook", "Zalo", "Website", "Hội thảo", "Hội thao"], "relationship": ["Mới", "Nóng"],
     "gender": ["male", "female"],
-    "province": ["01", "48", "46"], "owner": ["admin", "lan"], "attributes.hang": ["A", "B", "Đồng", "Dòng"],
+    "province": ["01", "48", "46"], "owner": ["admin", "lan", "hoa"], "team": [*TEAMS, "me"],
+    "attributes.hang": ["A", "B", "Đồng", "Dòng"],
     "state": ["active", "finished", "cancelled"], "kind": ["lead", "individual", "company"], "tier": TIERS,
     "customer_type": ["Cá nhân", "Doanh nghiệp"],
 }  # fmt: skip
@@ -71,7 +72,7 @@ def question(field: str, kind: str) -> st.SearchStrategy[dict[str, Any]]:
         asked = _dated()
     elif kind == "number":
         asked = _compared(AMOUNTS if field == "value" else WHOLE if field in WHOLE_FIELDS else NUMBERS)
-    elif kind == "choice":
+    elif kind in ("choice", "team"):
         more = st.fixed_dictionaries({"op": st.sampled_from(["any_of", "none_of"]),
                                       "value": st.lists(st.sampled_from(CHOICES[field]), min_size=1)})  # fmt: skip
         asked = st.one_of(_one_of(CHOICES[field]), more)

@@ -28,6 +28,20 @@ GROUPS = ["15-25", "Miền Bắc", "Khách VIP", "Mien Bac"]
 POINTS = {"15-25": 10, "Miền Bắc": 30, "Khách VIP": 50}
 TIERS = ["Vàng", "Bạc"]
 TAGS = ["Nóng bỏng", "Lạnh nhạt", "Đặc biệt", "La", "Lá", "Là"]
+# Whose the customers are: the sales', one of whom has left, and admin's where none is named. Some are nobody's.
+SALES = ["lan", "minh", "hoa", "tu"]
+LEFT = "minh"
+OWNERS = ["lan", "minh", None, "hoa", "lan", "tu", None]
+# The team above and the members of each; some are the same but for their accents.
+TEAMS: dict[str, tuple[str | None, list[str]]] = {
+    "Cả nước": (None, []),
+    "Đội Bắc": ("Cả nước", ["lan"]),
+    "Đội Bạc": ("Cả nước", ["hoa", "admin"]),
+    "Hà Nội": ("Đội Bắc", ["minh", "lan"]),
+    "Cầu Giấy": ("Hà Nội", ["hoa"]),
+    "Trống": (None, []),
+    "Riêng": (None, ["admin"]),
+}
 DAYS = [date(2026, 11, 22), date(2026, 12, 29), date(2027, 2, 26), date(2028, 2, 27), date(2027, 1, 1)]
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "biet_danh": {"type": "text"},
@@ -72,9 +86,10 @@ async def make_world(workspace: Workspace, owner: asyncpg.Connection) -> World:
     """Fills a workspace over HTTP, and puts days into the past behind its back."""
     chance = random.Random(7)
     await _configure(workspace)
-    sale = await workspace.person("sale", username="lan", full_name="Lê Thị Lan")
+    sales = {name: await workspace.person("sale", username=name, full_name=f"Lê Thị {name}") for name in SALES}
+    await _divide(workspace, {"admin": workspace.administrator.id} | {name: one.id for name, one in sales.items()})
     for number in range(MANY):
-        body = _customer(chance, number, "lan" if number % 3 else None)
+        body = _customer(chance, number, OWNERS[number % len(OWNERS)])
         reply = await workspace.admin.post(f"{API}/customers", json=body)
         assert reply.status_code == 201, reply.text
         made = reply.json()["id"]
@@ -83,9 +98,10 @@ async def make_world(workspace: Workspace, owner: asyncpg.Connection) -> World:
         if number % 20 == 0:
             await _throw(workspace, made)
     await _age(owner, workspace.id, chance)
+    await workspace.deactivate(sales[LEFT])
     async with workspace.resources.db.transaction(workspace.id) as session:
         registry = await registries.load(session)
-    assert sale.username in registry.owners.values()
+    assert set(registry.owners.values()) == {"admin", *SALES} - {LEFT}
     unslotted = [one.name for one in registry.attributes if one.slot is None]
     assert {"so_le", "ngay_le", "luc_le", "so_thich", "mo_ta"} <= set(unslotted), unslotted
     return World(workspace, registry, await _read(owner, workspace.id, registry))
@@ -108,6 +124,16 @@ async def _configure(workspace: Workspace) -> None:
     for name in TAGS:
         reply = await workspace.admin.post(f"{API}/tags", json={"name": name})
         assert reply.status_code == 201, reply.text
+
+
+async def _divide(workspace: Workspace, people: dict[str, UUID]) -> None:
+    """The staff into their teams."""
+    made = dict[str, str]()
+    for name, (above, members) in TEAMS.items():
+        body = {"name": name, "parent_id": above and made[above], "members": [str(people[one]) for one in members]}
+        reply = await workspace.admin.post(f"{API}/teams", json=body)
+        assert reply.status_code == 201, reply.text
+        made[name] = reply.json()["id"]
 
 
 def _customer(chance: random.Random, number: int, owner: str | None) -> dict[str, Any]:
@@ -174,7 +200,8 @@ async def _throw(workspace: Workspace, customer_id: str) -> None:
 
 
 async def _age(owner: asyncpg.Connection, tenant_id: UUID, chance: random.Random) -> None:
-    """Creation times around the ends of days, months and years in Vietnam, all different; and a pool."""
+    """Creation times around the ends of days, months and years in Vietnam, all different; a pool; and some who are
+    nobody's."""
     moments = [
         datetime(2026, 11, 21, 17, 0, tzinfo=UTC),
         datetime(2026, 11, 22, 16, 59, 59, tzinfo=UTC),
@@ -185,8 +212,10 @@ async def _age(owner: asyncpg.Connection, tenant_id: UUID, chance: random.Random
     ids = await owner.fetch("SELECT id FROM crm.customer WHERE tenant_id = $1 ORDER BY code", tenant_id)
     for number, row in enumerate(ids):
         await owner.execute(
-            "UPDATE crm.customer SET created_at = $3, in_pool = $4 WHERE tenant_id = $1 AND id = $2",
+            "UPDATE crm.customer SET created_at = $3, in_pool = $4, owner_id = CASE WHEN $5 THEN owner_id END "
+            "WHERE tenant_id = $1 AND id = $2",
             tenant_id, row["id"], chance.choice(moments) + timedelta(microseconds=number), number % 7 == 0,
+            number % 9 > 0,
         )  # fmt: skip
 
 
@@ -196,6 +225,8 @@ async def _read(owner: asyncpg.Connection, tenant_id: UUID, registry: Registry) 
     names = {id_: name for ids in registry.ids.values() for name, id_ in ids.items()}
     groups = {one.no: name for name, one in registry.groups.items()}
     tags = {one.no: name for name, one in registry.tags.items()}
+    users = await owner.fetch("SELECT id, username FROM crm.app_user WHERE tenant_id = $1", tenant_id)
+    people = {record["id"]: record["username"] for record in users}
     rows = {}
     live = "SELECT * FROM crm.customer WHERE tenant_id = $1 AND deleted_at IS NULL"
     for record in await owner.fetch(live, tenant_id):
@@ -204,7 +235,8 @@ async def _read(owner: asyncpg.Connection, tenant_id: UUID, registry: Registry) 
         values["customer_type"] = names.get(record["customer_type_id"])
         values["tier"] = names.get(record["tier_id"])
         values["relationship"] = names.get(record["relationship_id"])
-        values["owner"] = registry.owners.get(record["owner_id"])
+        values["owner"] = people.get(record["owner_id"])
+        values["team"] = _teams_of(values["owner"])
         values["groups"] = {groups[no] for no in record["group_nos"]}
         values["tags"] = {tags[no] for no in record["tag_nos"]}
         values |= {f"attributes.{key}": value for key, value in json.loads(record["attributes"]).items()}
@@ -213,3 +245,11 @@ async def _read(owner: asyncpg.Connection, tenant_id: UUID, registry: Registry) 
         if record["customer_id"] in rows:
             rows[record["customer_id"]].contracts.append(dict(record))
     return list(rows.values())
+
+
+def _teams_of(person: str | None) -> set[str]:
+    """The teams that somebody is in, and those above them."""
+    found = {name for name, (_, members) in TEAMS.items() if person in members}
+    while higher := {above for name in found if (above := TEAMS[name][0]) is not None} - found:
+        found |= higher
+    return found

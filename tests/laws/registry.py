@@ -173,6 +173,7 @@ INSTEAD = {"referrer_user": "referrer", "filter": "ids[]", "selection.filter": "
 TREE_IDS: dict[str, Maker] = {
     "id": customer,
     "owner": user,
+    "team": team,
     "referrer": customer,
     "referrer_user": user,
     "groups": group,

@@ -24,12 +24,19 @@ from app.demo import dealings
 from app.demo.dealings import Dealings, is_company
 from app.demo.mark import STEP
 from app.demo.vocabulary import Person, person
-from app.identity import accounts, passwords, workspaces
+from app.identity import accounts, passwords, teams, workspaces
 from app.identity.models import User
+from app.identity.schemas import TeamIn
 from app.seeding import SEEDERS
 
 SALES = ("Lê Minh Châu", "Phạm Gia Bảo", "Võ Ngọc Diệp", "Hoàng Tuấn Kiệt", "Bùi Thu Hà")
 MANAGERS = ("Đỗ Quang Vinh", "Ngô Bích Trâm")
+# The team above, and who is in it.
+TEAMS = (
+    ("Phòng kinh doanh", None, ("manager1",)),
+    ("Miền Bắc", "Phòng kinh doanh", ("manager2", "sale1", "sale2")),
+    ("Miền Nam", "Phòng kinh doanh", ("sale3", "sale4", "sale5")),
+)
 GROUPS = ("Khách hàng mới", "Khách VIP", "Chăm sóc lại", "Hội thảo tháng 11")
 ATTRIBUTES: tuple[dict[str, Any], ...] = (
     {"name": "Hạn mức", "type": "money"},
@@ -110,13 +117,18 @@ def _mark(session: AsyncSession) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _prepare(session: AsyncSession, actor: Actor, password_hash: str, deals: bool) -> None:
-    """The people, groups and attributes; and with `deals` what customers can have beside their fields."""
+    """The people, teams, groups and attributes; and with `deals` what customers can have beside their fields."""
+    people, made = dict[str, UUID](), dict[str, UUID]()
     for role, names in (("manager", MANAGERS), ("sale", SALES)):
         role_id = (await accounts.role_by_key(session, role)).id
         for number, name in enumerate(names, 1):
-            await accounts.insert_user(
-                session, username=f"{role}{number}", full_name=name, role_id=role_id, password_hash=password_hash
+            username = f"{role}{number}"
+            people[username] = await accounts.insert_user(
+                session, username=username, full_name=name, role_id=role_id, password_hash=password_hash
             )
+    for name, above, members in TEAMS:
+        body = TeamIn(name=name, parent_id=made[above] if above else None, members=[people[one] for one in members])
+        made[name] = (await teams.create(session, actor, body)).id
     for name in GROUPS:
         await groups.create_group(session, actor, name=name, description="")
     for attribute in ATTRIBUTES:

@@ -103,6 +103,14 @@ async def test_one_that_was_killed_while_it_was_filled_is_completed(settings: Se
     assert found["customers"] == wanted
     assert set(whole) == {wanted}
     assert await owner.fetchval("SELECT count(*) FROM crm.app_user WHERE tenant_id = $1", tenant_id) == 8
+    in_teams = await owner.fetch(
+        """
+        SELECT t.name, count(*) FROM crm.team t JOIN crm.team_member m ON m.tenant_id = $1 AND m.team_id = t.id
+        WHERE t.tenant_id = $1 GROUP BY t.name
+        """,
+        tenant_id,
+    )
+    assert dict(in_teams) == {"Phòng kinh doanh": 1, "Miền Bắc": 3, "Miền Nam": 3}
     async with owner_database(settings) as db:
         assert not await complete_demo(db, tenant_id, password=PASSWORD, customers=wanted)
     assert dict(await owner.fetchrow(COUNTS, bystander)) == before

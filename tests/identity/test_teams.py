@@ -317,6 +317,7 @@ async def test_colleagues_are_those_of_ones_teams_and_below(workspace: Workspace
     async def of_person(person: Person) -> set[UUID]:
         return await colleagues("user", person.id, Authorization=f"Bearer {person.token}")
 
+    assert {name for name, (_, held) in ROLES.items() if "customers.view_team" in held} == {"administrator", "manager"}
     assert await of_person(lead) == everybody
     assert await of_person(sale) == set()
     assert await of_person(overseer) == set()

@@ -109,3 +109,14 @@ async def test_who_sees_a_teams_filter_and_may_share_changes_it(workspace: Works
     assert (taken.status_code, taken.json()["visibility"]) == (200, "private")
     assert (await other.client.get(url)).status_code == 404
     assert sorted(await names(lead.client)) == ["Chia sẻ", "Chung"]
+
+
+async def test_a_filter_by_a_team_that_is_no_more_says_so(workspace: Workspace) -> None:
+    gone, kept = await team(workspace.admin, "Bắc"), await team(workspace.admin, "Nam")
+    tree = {"field": "team", "op": "in", "value": [kept["id"], gone["id"]]}
+    made = await save(workspace.admin, "Hai miền", tree)
+    assert made["sentence"] == "Nhóm của người phụ trách là một trong “Nam”, “Bắc”"
+    assert (await workspace.admin.delete(f"{API}/teams/{gone['id']}", headers={"If-Match": '"1"'})).status_code == 204
+    problems = (await workspace.admin.get(f"{PATH}/{made['id']}")).json()["problems"]
+    assert [(one["field"], one["code"]) for one in problems] == [("filter.value[1]", "choice_unknown")]
+    assert (await counts(workspace.admin))[0]["problem"]["code"] == "choice_unknown"

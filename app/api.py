@@ -16,6 +16,7 @@ from app.customers.group_routes import router as groups
 from app.customers.routes import router as customers
 from app.customers.score_routes import router as scores
 from app.customers.search_routes import router as searches
+from app.customers.sharing_routes import router as sharing
 from app.customers.tab_routes import router as tabs
 from app.customers.tag_routes import router as tags
 from app.customers.trash_routes import router as trash
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     trash,
     searches,
     customers,
+    sharing,
     identity,
     teams,
     groups,

@@ -13,10 +13,12 @@ from app.core.clock import now
 from app.core.errors import Invalid, invalid
 from app.core.vietnam import text as vn
 from app.customers import tags
-from app.customers.assigning import Assign, How, loaded, of_groups, of_tags, of_values, stored
+from app.customers.assigning import Assign, How, loaded, of_groups, of_people, of_tags, of_values, stored
 from app.customers.changing import Change, Outcome, Where, change_many, deletion, preview_many, restoration
 from app.customers.purging import Losses, preview_purge, purge_many
 from app.customers.registry import Group, Registry
+from app.customers.sharing import KINDS as SHARED
+from app.customers.sharing import people
 from app.customers.stages import told_as
 from app.customers.trash import confirmed
 from app.customers.values import check
@@ -153,6 +155,18 @@ async def _owner(asked: Asked) -> list[Assign]:
     return _values(asked.registry, "owner", asked.params.owner, "params.owner")
 
 
+def _people(how: How) -> Decide:
+    async def read(asked: Asked) -> list[Assign]:
+        given = _required(asked.params.users, "users")
+        return [of_people(asked.registry, people(asked.registry, given, "params.users"), how)]
+
+    return read
+
+
+def _sharing(how: How) -> Make:
+    return lambda _registry, _actor, assigns: Change(assigns, SHARED[how])
+
+
 async def _pool(_asked: Asked) -> list[Assign]:
     return [Assign("in_pool", "true", "in_pool")]
 
@@ -245,6 +259,8 @@ ACTIONS: Final[Mapping[str, Kind]] = {
     "tag": Kind(decide=_tags("add")),
     "untag": Kind(decide=_tags("remove")),
     "to_pool": Kind(decide=_pool),
+    "share": Kind(decide=_people("add"), change=_sharing("add")),
+    "unshare": Kind(decide=_people("remove"), change=_sharing("remove")),
     "delete": DELETION,
     "restore": replace(DELETION, where="trash", change=lambda _registry, _actor, _assigns: restoration()),
     "purge": Kind(

@@ -12,7 +12,7 @@ from app.customers.tags import MAX_NAME
 
 Action = Literal[
     "set_field", "relationship", "source", "customer_type", "tier", "owner", "groups_move", "groups_add",
-    "groups_remove", "tag", "untag", "delete", "restore", "purge", "to_pool", "export",
+    "groups_remove", "tag", "untag", "share", "unshare", "delete", "restore", "purge", "to_pool", "export",
 ]  # fmt: skip
 Status = Literal["changed", "unchanged", "skipped"]
 Undone = Literal["restored", "kept"]
@@ -30,6 +30,7 @@ class Params(Strict):
     owner: str | None = Field(None, max_length=255, description="owner: username or id; null: nobody.")
     groups: Names | None = Field(None, description="groups_…: names or ids of groups.")
     tags: TagNames | None = Field(None, description="tag, untag: names; tag adds new ones for who may create tags.")
+    users: Names | None = Field(None, description="share, unshare: usernames or ids of colleagues.")
     confirm: str | None = Field(None, max_length=200, description="purge: the warning, repeated.")
     columns: list[Annotated[str, Field(max_length=200)]] | None = Field(
         None, min_length=1, max_length=200, description="export: keys of GET /fields."

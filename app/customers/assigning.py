@@ -22,6 +22,7 @@ from app.filters.search import Sql
 
 How = Literal["move", "add", "remove"]
 PEOPLE: Final = ("owner", "referrer_user")
+PEOPLE_SET: Final = "shared_with"
 SEARCHED: Final = ("name", "email", "tax_code", "phone")
 DIALECT: Final[Dialect] = postgresql.dialect()  # type: ignore[no-untyped-call]
 TYPES: Final[dict[str, str]] = {column.name: column.type.compile(DIALECT) for column in Customer.__table__.columns}
@@ -106,14 +107,14 @@ class AssignSlot(Assign):
 
 
 @dataclass(frozen=True)
-class AssignNumbers(Assign):
-    """The numbers of groups or tags: `value` replaces them, is added or taken out. `names` knows all that exist."""
+class AssignSet(Assign):
+    """A set of ids or numbers: `value` replaces it, is added or taken out. `names` knows all that exist."""
 
     how: How = "move"
 
     def new(self, sql: Sql) -> str:
-        """The numbers after the change, in order; the same array when nothing changes."""
-        given, own = f"{sql.arg(sorted(self.value))}::int[]", f"c.{self.column}"
+        """The set after the change, in order; the same array when nothing changes."""
+        given, own = f"{sql.arg(sorted(self.value))}::{self._type}", f"c.{self.column}"
         if self.how == "move":
             return given
         if self.how == "add":
@@ -123,13 +124,19 @@ class AssignNumbers(Assign):
         return f"(CASE WHEN {own} && {given} THEN {rest} ELSE {own} END)"
 
     def former(self, sql: Sql) -> str:
-        """The numbers before; a group or tag that is no more stays away."""
-        known = f"{sql.arg([int(one) for one in self.names or ()])}::int[]"
+        """The set before; what is no more stays away."""
+        known = f"{sql.arg(list(self.names or ()))}::{self._type}"
         return f"ARRAY(SELECT one FROM unnest(r.{self.column}) AS one WHERE one = ANY({known}) ORDER BY one)"
 
     def shown(self, sql: Sql, value: str) -> str:
-        """Their names."""
+        """Their names; of people, who may change theirs, the ids."""
+        if self.column == PEOPLE_SET:
+            return f"to_jsonb({value})"
         return f"(SELECT jsonb_agg({_object(sql, self.names or {})} -> one::text) FROM unnest({value}) AS one)"
+
+    @property
+    def _type(self) -> str:
+        return TYPES[self.column]
 
 
 def of_values(registry: Registry, values: Values) -> list[Assign]:
@@ -154,23 +161,30 @@ def of_values(registry: Registry, values: Values) -> list[Assign]:
     return made
 
 
-def of_groups(registry: Registry, numbers: Iterable[int], how: How) -> AssignNumbers:
+def of_groups(registry: Registry, numbers: Iterable[int], how: How) -> AssignSet:
     """Groups by their numbers."""
     names = {group.no: group.name for group in registry.groups.values()}
-    return AssignNumbers("group_nos", list(numbers), "groups", names, how)
+    return AssignSet("group_nos", list(numbers), "groups", names, how)
 
 
-def of_tags(registry: Registry, numbers: Iterable[int], how: How) -> AssignNumbers:
+def of_tags(registry: Registry, numbers: Iterable[int], how: How) -> AssignSet:
     """Tags by their numbers."""
     names = {tag.no: tag.name for tag in registry.tags.values()}
-    return AssignNumbers("tag_nos", list(numbers), "tags", names, how)
+    return AssignSet("tag_nos", list(numbers), "tags", names, how)
+
+
+def of_people(registry: Registry, ids: Iterable[UUID], how: How) -> AssignSet:
+    """The colleagues whom customers are shared with, by their ids."""
+    return AssignSet(PEOPLE_SET, list(ids), PEOPLE_SET, registry.owners, how)
 
 
 def stored(one: Assign) -> dict[str, Any]:
     """An assignment as JSON: what was decided when a batch began, in ids and not in names."""
     kept: dict[str, Any] = {"column": one.column, "value": one.value, "key": one.key}
-    if isinstance(one, AssignNumbers):
+    if isinstance(one, AssignSet):
         kept["how"] = one.how
+    if one.column == PEOPLE_SET:
+        kept["value"] = [str(each) for each in one.value]
     if isinstance(one, AssignSlot):
         kept["of"] = one.of
     return kept
@@ -192,6 +206,10 @@ def loaded(registry: Registry, kept: Mapping[str, Any], *, back: bool = False) -
             return _slot(field, column, value)
         _require(back or value is None or _holds(registry, field, value))
         return _attribute(field, value)
+    if column == PEOPLE_SET:
+        people = of_people(registry, map(UUID, value), kept["how"])
+        _require(back or kept["how"] == "remove" or set(people.value) <= registry.owners.keys())
+        return people
     if "how" in kept:
         made = (of_groups if column == "group_nos" else of_tags)(registry, value, kept["how"])
         _require(back or set(value) <= set(made.names or ()))

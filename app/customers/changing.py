@@ -24,7 +24,7 @@ from app.core.events import request_id
 from app.core.fields import Field
 from app.customers import claims, duplicate_keys, following, scoring
 from app.customers import registry as registries
-from app.customers.assigning import SEARCHED, TYPES, Assign, AssignAttribute, AssignNumbers, Gone, columns_of
+from app.customers.assigning import SEARCHED, TYPES, Assign, AssignAttribute, AssignSet, Gone, columns_of
 from app.customers.following import write_words
 from app.customers.registry import Registry
 from app.customers.visibility import visible
@@ -266,7 +266,7 @@ class _Writing:
     async def _keep_numbers(self, connection: asyncpg.Connection) -> None:
         """Holds the groups or tags that the customers get."""
         for one in self.columns.values():
-            if not isinstance(one, AssignNumbers) or one.how == "remove":
+            if one.column not in following.MEMBERS or not isinstance(one, AssignSet) or one.how == "remove":
                 continue
             if not await following.keep(connection, self.actor.tenant_id, one.column, one.value):
                 raise Gone()
@@ -282,7 +282,7 @@ class _Writing:
 
     def _refusal(self, sql: Sql) -> str:
         """Why a customer is not touched, as SQL; NULL for who is."""
-        seen = f"CASE WHEN NOT ({visible(sql, self.actor)}) THEN 'not_found'"
+        seen = f"CASE WHEN {visible(sql, self.actor)} IS NOT TRUE THEN 'not_found'"
         if self.change.where == "live":
             return f"{seen} WHEN c.deleted_at IS NOT NULL THEN 'in_trash' END"
         # Who was archived by a merge comes back by its undo, as long as there is somebody to take it back from.

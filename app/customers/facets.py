@@ -48,9 +48,9 @@ def _countable(fields: CustomerFields, key: str) -> Filterable:
 
 
 def _expression(field: Filterable) -> str:
-    if field.cast == "int[]":
+    if field.cast.endswith("[]"):
         # A row for who is in no group as well.
-        return f"unnest(CASE WHEN {field.column} = '{{}}' THEN ARRAY[NULL]::int[] ELSE {field.column} END)"
+        return f"unnest(CASE WHEN {field.column} = '{{}}' THEN ARRAY[NULL]::{field.cast} ELSE {field.column} END)"
     if field.cast == "jsonb":
         return f"jsonb_array_elements_text(coalesce(nullif({field.column}, 'null'), '[null]'))"
     return field.column
@@ -60,6 +60,6 @@ def _value(field: Filterable, value: Any, count: int) -> FacetValue:
     if value is None:
         return FacetValue(value=None, label=NONE.label, count=count)
     shown = field.show(value)
-    plain = shown if field.cast == "int[]" else str(value).lower() if field.kind == "boolean" else str(value)
+    plain = shown if field.cast.endswith("[]") else str(value).lower() if field.kind == "boolean" else str(value)
     known = {one.value: one.label for one in field.choices or ()}
     return FacetValue(value=plain, label=known.get(plain, shown), count=count)

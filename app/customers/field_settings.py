@@ -136,7 +136,7 @@ def _choices(registry: Registry, field: Field) -> list[ChoiceOut] | None:
         return [ChoiceOut(value=key, label=vi if vietnamese else en) for key, (vi, en, _) in KINDS.items()]
     if field.type == "province":
         return [ChoiceOut(value=one.name, label=one.name) for one in provinces.ALL]
-    if field.type == "person":
+    if field.type in ("person", "people"):
         # An owner is shown by user name, a person in an attribute by id.
         by_id = field.is_attribute
         people = sorted(registry.owners.items(), key=lambda person: person[1])

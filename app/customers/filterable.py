@@ -124,6 +124,8 @@ class CustomerFields:
             return self._numbered(field)
         if field.type == "person":
             return self._person(field)
+        if field.type == "people":
+            return self._people(field)
         if field.key in self.registry.ids:
             # Also a value that is no longer in use.
             return list_field(field.key, field.vi, field.en, f"c.{field.column}", self.registry.ids[field.key])
@@ -146,19 +148,16 @@ class CustomerFields:
 
     def _person(self, field: Field) -> Filterable:
         """Somebody by username, id or full name; `me` is whoever asks."""
-        names, mine = self.registry.names, self.actor.id
+        names = self.registry.names
 
         def parse(raw: Any) -> Any:
-            # Somebody who has left may still own customers.
-            asked = str(mine) if isinstance(raw, str) and raw.casefold() == ME else _as_id(raw)
-            found = asked or field.parse(raw)
+            found = self._somebody(field, raw)
             return found if field.is_attribute else UUID(found) if found else None
 
-        people = tuple(Choice(self.registry.owners[id_], name, name) for id_, name in names.items())
         where = _attribute_column(field, "text") if field.is_attribute else f"c.{field.column}"
         return Filterable(
             field.key, field.vi, field.en, "choice", where, "text" if field.is_attribute else "uuid", parse,
-            show=lambda value: names.get(UUID(str(value)), str(value)), choices=people,
+            show=lambda value: names.get(UUID(str(value)), str(value)), choices=self._colleagues(),
         )  # fmt: skip
 
     def _team(self) -> Filterable:
@@ -176,6 +175,28 @@ class CustomerFields:
             return MY_TEAMS if value == ME else named.show(value)
 
         return replace(named, parse=parse, show=show, stands_for=stands_for)
+
+    def _people(self, field: Field) -> Filterable:
+        """Several of them in one row, each named as the owner is."""
+        owner, names = self.registry.fields["owner"], self.registry.names
+
+        def parse(raw: Any) -> UUID | None:
+            found = self._somebody(owner, raw)
+            return UUID(found) if found else None
+
+        return Filterable(
+            field.key, field.vi, field.en, "set", f"c.{field.column}", "uuid[]", parse,
+            show=lambda value: names.get(value, str(value)), choices=self._colleagues(),
+        )  # fmt: skip
+
+    def _somebody(self, field: Field, raw: Any) -> str | None:
+        """The id of whom a caller names. Somebody who has left may still own customers."""
+        if isinstance(raw, str) and raw.casefold() == ME:
+            return str(self.actor.person or self.actor.id)
+        return _as_id(raw) or field.parse(raw)
+
+    def _colleagues(self) -> tuple[Choice, ...]:
+        return tuple(Choice(self.registry.owners[id_], name, name) for id_, name in self.registry.names.items())
 
 
 def conditions(

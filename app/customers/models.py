@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -127,6 +128,20 @@ class Customer(TenantRow, Versioned, Base):
             "email",
             postgresql_where=text("email IS NOT NULL AND deleted_at IS NULL"),
         ),
+        Index(
+            "customer_shared_ix",
+            "tenant_id",
+            "shared_with",
+            postgresql_using="gin",
+            postgresql_where=text("shared_with <> '{}'"),
+        ),
+        Index(
+            "customer_pool_ix",
+            "tenant_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("in_pool AND deleted_at IS NULL"),
+        ),
         Index("customer_merged_ix", "tenant_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         *(_slot_index(slot) for slot in SLOTS),
         # Room for the next version of a row in the page of the last: what no index holds is then changed without them.
@@ -177,6 +192,9 @@ class Customer(TenantRow, Versioned, Base):
     score: Mapped[int] = mapped_column(Integer, server_default="0")
     stars: Mapped[int] = mapped_column(SmallInteger, server_default="0", doc="0 to 5, from the score")
     in_pool: Mapped[bool] = mapped_column(Boolean, server_default="false", doc="whether anybody may take it")
+    shared_with: Mapped[list[UUID]] = mapped_column(
+        ARRAY(UuidType()), server_default="{}", doc="colleagues who see it beside its owner"
+    )
 
     t1: Mapped[str | None]
     t2: Mapped[str | None]

@@ -126,6 +126,7 @@ SYSTEM: tuple[Field, ...] = (
           aliases=("mã kh", "mã", "customer code")),
     Field("score", "Điểm tiềm năng", "Score", "integer", 206, writable=False, column="score"),
     Field("stars", "Xếp hạng tiềm năng (sao)", "Stars", "integer", 207, writable=False, column="stars"),
+    Field("shared_with", "Chia sẻ với", "Shared with", "people", 208, writable=False, column="shared_with"),
     Field("created_at", "Ngày tạo", "Created", "datetime", 202, writable=False, column="created_at"),
     Field("updated_at", "Ngày cập nhật", "Updated", "datetime", 203, writable=False, column="updated_at"),
     Field("version", "Phiên bản", "Version", "integer", 204, writable=False, column="version"),

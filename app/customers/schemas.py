@@ -154,6 +154,40 @@ class CustomerPage(BaseModel):
     count: int | None
 
 
+class ShareIn(BaseModel):
+    """Colleagues to share a customer with."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"users": ["lan.nguyen"]}})
+
+    users: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=255)]],
+        Field(min_length=1, max_length=200, description="Usernames or ids of active colleagues."),
+    ]
+
+
+class ShareOut(BaseModel):
+    """A colleague whom a customer is shared with."""
+
+    id: UUID
+    username: str
+    full_name: str
+    active: bool
+
+
+class SharesOut(BaseModel):
+    """Everybody whom a customer is shared with; there is no further page."""
+
+    items: list[ShareOut]
+    next_cursor: str | None = None
+    count: int
+
+
+class UnsharedOut(BaseModel):
+    """Whether the customer was taken back from anybody."""
+
+    changed: Annotated[int, Field(description="1, or 0 where it was not shared with that colleague.")]
+
+
 class TrashOut(BaseModel):
     """A deleted customer."""
 

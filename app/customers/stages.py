@@ -22,9 +22,10 @@ from app.core.i18n import language
 from app.customers import facts
 from app.customers import registry as registries
 from app.customers.config_schemas import Category, StageCount, StageOut, StagesOut
+from app.customers.entity import CUSTOMERS
 from app.customers.models import Classification
 from app.customers.visibility import visible
-from app.filters.search import Sql
+from app.filters.search import Sql, Wanted, door
 
 __all__ = ["FACTS", "count", "fact_happened", "move_one", "reached", "told_as"]
 
@@ -89,10 +90,8 @@ SELECT true FROM crm.classification target
 LEFT JOIN crm.classification old ON old.tenant_id = $1 AND old.id = $2::uuid
 WHERE target.tenant_id = $1 AND target.id = $3 AND target.id IS DISTINCT FROM $2::uuid AND ({due})
 """
-COUNT = """
-SELECT c.relationship_id, count(*) FROM crm.customer c
-WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND ({visible}) GROUP BY c.relationship_id
-"""
+# More relationships than a workspace can have.
+EVERY: Final = 10_000
 RELATIONSHIPS = """
 SELECT l.id, l.name, l.category FROM crm.classification l
 WHERE l.tenant_id = $1 AND l.kind = 'relationship' ORDER BY l.position, l.id
@@ -155,8 +154,10 @@ async def reached(session: AsyncSession, relationship_id: UUID | None, happened:
 async def count(raw: asyncpg.Connection, actor: Actor) -> StagesOut:
     """How many customers the caller sees in each stage; the stages add up to all of them (D024)."""
     sql = Sql(actor.tenant_id)
-    statement = COUNT.format(visible=visible(sql, actor))
-    counted: dict[UUID | None, int] = {row[0]: row[1] for row in await raw.fetch(statement, *sql.args)}
+    wanted = Wanted(visible(sql, actor), ["c.deleted_at IS NULL"])
+    async with door(raw) as found:
+        rows = await found.facet(CUSTOMERS, sql, wanted, "c.relationship_id", EVERY)
+    counted: dict[UUID | None, int] = {row["value"]: row["count"] for row in rows}
     values = await raw.fetch(RELATIONSHIPS, actor.tenant_id)
     sizes = dict.fromkeys(COUNTED, 0)
     for row in values:

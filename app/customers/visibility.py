@@ -5,17 +5,44 @@ from uuid import UUID
 from app.core.actor import Actor
 from app.filters.search import Sql
 
+EVERYBODY = "customers.view_all"
+
 
 def visible(sql: Sql, actor: Actor, alias: str = "c") -> str:
-    """The predicate for the caller: everybody's customers, or one's own; an API key's own are its maker's.
+    """The predicate for the caller, in brackets: everybody's customers, or those of `ways`.
 
     It is the caller's right and nothing else: deleted customers are a matter of the call.
     """
-    if actor.may("customers.view_all"):
-        return "true"
-    return f"{alias}.owner_id = {sql.arg(actor.person)}::uuid"
+    return f"({' OR '.join(ways(sql, actor, alias))})"
+
+
+def ways(sql: Sql, actor: Actor, alias: str = "c") -> list[str]:
+    """The ways in which the caller comes to see a customer, any of which will do. Each has an index of its own, in the
+    order of the list where that matters; an API key's own customers are its maker's."""
+    if actor.may(EVERYBODY):
+        return ["true"]
+    me = sql.arg(actor.person)
+    return [f"{alias}.owner_id = {me}::uuid", *_others(alias, me)]
+
+
+def owners(actor: Actor) -> list[UUID]:
+    """Whose customers the caller sees as its own."""
+    return [actor.person] if actor.person else []
+
+
+def reach(alias: str, owners: str, me: str) -> str:
+    """The same predicate over placeholders, for statements whose arguments have their places: whose customers the
+    caller sees as its own (uuid[]), and who it is."""
+    return f"({' OR '.join([f'{alias}.owner_id = ANY({owners}::uuid[])', *_others(alias, me)])})"
 
 
 def of_one(sql: Sql, actor: Actor, customer_id: UUID) -> str:
     """The predicate for the live customer `c` of this id, if the caller may see it."""
     return f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
+
+
+def _others(alias: str, me: str) -> list[str]:
+    """Customers of the common pool, and those that are shared with the caller."""
+    # That the array is not empty is what the index asks for.
+    shared = f"({alias}.shared_with <> '{{}}' AND {alias}.shared_with @> ARRAY[{me}::uuid])"
+    return [f"{alias}.in_pool", shared]

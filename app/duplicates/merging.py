@@ -188,7 +188,13 @@ async def write_columns(
     for one in states:
         columns |= {column: value for column, value in one.items() if column != "attributes"}
         attributes |= one.get("attributes", {})
-    assignments = [f"{name} = ($4::text::jsonb ->> '{name}')::{TYPES[name]}" for name in columns]
+    given = "$4::text::jsonb"
+    assignments = [
+        f"{name} = ARRAY(SELECT jsonb_array_elements_text({given} -> '{name}'))::{TYPES[name]}"
+        if TYPES[name].endswith("[]")
+        else f"{name} = ({given} ->> '{name}')::{TYPES[name]}"
+        for name in columns
+    ]
     row: str = await raw.fetchval(
         f"""
         UPDATE crm.customer c SET {"".join(f"{one}, " for one in assignments)}

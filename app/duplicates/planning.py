@@ -38,6 +38,7 @@ REFERRERS: Final = frozenset(("referrer", "referrer_user"))
 # E024: of these every value stays; what is not the master's field becomes a further phone, address or link of it.
 POINTS: Final = {"phone": "phone", "email": "email", "address": "address", "website": "link"}
 STAGE: Final = "relationship"
+SHARED: Final = "shared_with"
 MAX_NOTE = 20_000
 
 Row = Mapping[str, Any]
@@ -199,9 +200,19 @@ async def _decide(session: AsyncSession, actor: Actor, plan: Plan, choose: Mappi
                 plan.changes.append(Change(one, before, after, origin, customer_id))
                 if chosen is not None and customer_id is None:
                     plan.by_hand[one.key] = (shown(plan.registry, one, before), shown(plan.registry, one, after))
+    _unite_shares(plan)
     if STAGE not in choose:
         await _advance(session, plan)
     plan.points = _points(plan, await _known_points(session, actor, plan))
+
+
+def _unite_shares(plan: Plan) -> None:
+    """Whoever saw one of them sees the master."""
+    found = plan.registry.fields[SHARED]
+    before = state(found, plan.master)
+    everybody = {one for row in (plan.master, *plan.sources) for one in row[SHARED]}
+    if everybody - set(before[SHARED]):
+        plan.changes.append(Change(found, before, {SHARED: sorted(everybody)}, "union"))
 
 
 async def _advance(session: AsyncSession, plan: Plan) -> None:

@@ -54,6 +54,8 @@ def _column(
         return Column(header, phone.mask_sql(plain) if masked else phone.national_sql(plain))
     if field.type == "person":
         return Column(header, plain, names={str(id_): name for id_, name in people.items()})
+    if field.type == "people":
+        return Column(header, plain, "list", {str(id_): name for id_, name in people.items()})
     if field.is_attribute:
         return Column(header, plain.replace("->>", "->"), HOW.get(field.type, "text"))
     if field.key in ("groups", "tags"):

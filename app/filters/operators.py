@@ -143,7 +143,7 @@ def one_value(parse: Callable[[Any], Any], raw: Any) -> Any:
 def _is_empty(sql: Sql, field: Filterable) -> str:
     if field.stands_for is not None:
         return f"({_meant(sql, field, field.stands_for)}) IS NOT TRUE"
-    if field.cast == "int[]":
+    if field.cast.endswith("[]"):
         return f"{field.column} = '{{}}'"
     if field.cast == "jsonb":
         return f"coalesce({field.column}, 'null') IN ('null', '[]')"
@@ -192,7 +192,8 @@ def _name(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, wa
 
 
 def _phone(sql: Sql, fields: FieldSet, field: Filterable, op: str, value: Any, way: Way) -> str:
-    """`eq` and `in` take any spelling; the others digits, compared with the number as it is dialled."""
+    """`eq` and `in` take any spelling; the others digits, compared with the number as it is dialled. A beginning may
+    lack its zero, as in a spreadsheet."""
     if op in ("eq", "in"):
         return _equal(sql, fields, field, op, value, way)
     forms = phone.search_forms(one_value(parse_text, value))
@@ -321,7 +322,9 @@ def _set(sql: Sql, _: FieldSet, field: Filterable, op: str, value: Any, way: Way
         return _linked(sql, field.links, [wanted] if op == "any_of" else [[one] for one in wanted])
     if field.cast == "jsonb":
         return f"{field.column} {'?|' if op == 'any_of' else '?&'} {sql.arg(wanted)}::text[]"
-    return f"{field.column} {'&&' if op == 'any_of' else '@>'} {sql.arg(wanted)}::int[]"
+    # An index of sets leaves out the empty ones.
+    some = f"{field.column} {'&&' if op == 'any_of' else '@>'} {sql.arg(wanted)}::{field.cast}"
+    return f"{field.column} <> '{{}}' AND {some}"
 
 
 def _linked(sql: Sql, links: Links, each: list[list[Any]]) -> str:

@@ -81,6 +81,20 @@ class Door:
         found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
         return found
 
+    async def newest(
+        self, entity: Entity, sql: Sql, ways: Sequence[str], where: Sequence[str], part: Part
+    ) -> list[asyncpg.Record]:
+        """Like `page`, of whoever is visible in one of several `ways`, each of which an index has in the order. As one
+        predicate they would be tested from the newest on, however far back the caller's own rows lie."""
+        columns = f"SELECT c.id FROM {entity.table} c"
+        each = (f"({columns} WHERE {_root(way, where)} ORDER BY {part.order} LIMIT {part.limit:d})" for way in ways)
+        statement = f"""
+        SELECT {part.columns} FROM {entity.table} c WHERE c.tenant_id = $1 AND c.id IN ({" UNION ALL ".join(each)})
+        ORDER BY {part.order} LIMIT {part.limit:d}
+        """
+        found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
+        return found
+
     async def walk(self, entity: Entity, sql: Sql, wanted: Wanted, part: Part, *, steps: int) -> list[asyncpg.Record]:
         """Like `page`, but looks only at the first `steps` rows of the order: the short way to what many rows have."""
         words = f"JOIN {entity.words} s ON s.tenant_id = $1 AND s.id = c.id" if wanted.match else ""

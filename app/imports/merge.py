@@ -20,6 +20,7 @@ from app.customers.duplicate_keys import DuplicateKey
 from app.customers.errors import Duplicate, PhoneTaken, ValueTaken
 from app.customers.following import write_words
 from app.customers.registry import Registry
+from app.customers.visibility import owners
 from app.imports import contact_sql, merge_duplicates, merge_phones
 from app.imports import merge_sql as sql
 from app.imports.plan import Batch, Plan, is_contact, problem_of
@@ -158,7 +159,15 @@ class _Chunk:
         update = terms.on_duplicate == "update" and terms.has_phone
         unused = _problem(terms, "phone", "phone_not_taken", *PHONE_NOT_TAKEN) if update else "{}"
         self.remaining -= await self.connection.fetchval(
-            text, *self.base[:4], action, self._duplicates(mapped), terms.sees_all, terms.actor.person, update, unused
+            text,
+            *self.base[:4],
+            action,
+            self._duplicates(mapped),
+            terms.sees_all,
+            owners(terms.actor),
+            update,
+            unused,
+            terms.actor.person,
         )
 
     async def refuse_held_phones(self) -> None:
@@ -169,7 +178,7 @@ class _Chunk:
             await phones.share_with_imports(self.connection, self.base[0])
         self.remaining -= await merge_phones.refuse_held(
             self.connection, self.base[:4], terms.plan, terms.actor, sees_all=terms.sees_all,
-            action="skipped" if terms.on_duplicate == "skip" else "failed", person=terms.actor.person,
+            action="skipped" if terms.on_duplicate == "skip" else "failed",
         )  # fmt: skip
 
     async def write(self, *, look: bool) -> None:
@@ -225,7 +234,8 @@ class _Chunk:
             action = "skipped" if self.terms.on_duplicate == "skip" else "failed"
             return await self._run(sql.DECIDE, action, self._phone_taken())
         if not self.terms.sees_all:
-            return await self._run(sql.DECIDE_UNSEEN, "failed", self._phone_taken(), self.terms.actor.person)
+            actor = self.terms.actor
+            return await self._run(sql.DECIDE_UNSEEN, "failed", self._phone_taken(), owners(actor), actor.person)
         return 0
 
     async def _change(self, matched: int | None = None) -> None:

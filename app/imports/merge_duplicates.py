@@ -7,6 +7,7 @@ statement $1 is the tenant, $2 the import, $3 and $4 the first and last row of t
 from collections.abc import Collection, Sequence
 
 from app.customers.duplicate_keys import LABELS, DuplicateKey
+from app.customers.visibility import reach
 from app.imports.merge_sql import BY_PHONE, STAGED, WRITTEN
 
 NAMED = (
@@ -14,6 +15,7 @@ NAMED = (
     "{label} already exists in the customer {customer}, {whose}",
 )
 # Of a customer that has an owner, and of one that has none.
+SEEN = reach("held", "$8", "$11")
 OWNERS = (("thuộc chủ sở hữu {owner}", "whose owner is {owner}"), ("(chưa có chủ sở hữu)", "which has no owner"))
 
 
@@ -21,10 +23,10 @@ def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, 
     """Refuses the rows whose values another customer has, or an earlier row of the chunk. Answers how many.
 
     $5 the action, $6 the problem by key number, each with `short`, `owned` and `ownerless` texts, $7 whether the
-    caller sees everybody, $8 the caller, who is shown their own customers at least, $9 whether rows that match nobody
-    may change the customer who has their values: such a row gets that customer's phone, by which the rest of the import
-    finds it, and if it had one of its own it says so by $10. A customer is changed by one row only, of this chunk or an
-    earlier one.
+    caller sees everybody, $8 and $11 whose customers they see at least and who they are, $9 whether rows that match
+    nobody may change the customer who has their values: such a row gets that customer's phone, by which the rest of the
+    import finds it, and if it had one of its own it says so by $10. A customer is changed by one row only, of this
+    chunk or an earlier one.
     """
     columns = ", ".join(f"{_after(one, mapped, clear=clear)} AS {one}" for one in LABELS)
     values = ", ".join(f"({key.no:d}, {key.value('m')}, {key.value('o')})" for key in keys)
@@ -39,7 +41,7 @@ def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, 
         CROSS JOIN LATERAL (VALUES {values}) AS one (key_no, value, before)
         WHERE one.value IS NOT NULL AND one.value IS DISTINCT FROM one.before
     ), held AS MATERIALIZED (
-        SELECT DISTINCT ON (b.n) b.n, b.own, b.given, b.key_no, b.value, b.repeated, h.id, h.name, h.owner_id, h.phone
+        SELECT DISTINCT ON (b.n) b.n, b.own, b.given, b.key_no, b.value, b.repeated, h.*
         FROM brought b LEFT JOIN LATERAL ({holders}) AS h ON true
         WHERE b.repeated OR h.id IS NOT NULL
         ORDER BY b.n, h.id IS NULL, b.key_no
@@ -48,7 +50,7 @@ def refuse_duplicates(keys: Sequence[DuplicateKey], mapped: Collection[str], *, 
         WHERE r.tenant_id = $1 AND r.import_id = $2 AND r.customer_id IN (SELECT id FROM held)
         UNION SELECT own FROM after WHERE own IS NOT NULL
     ), found AS MATERIALIZED (
-        SELECT held.*, u.full_name AS owner, ($7::boolean OR held.owner_id = $8::uuid) IS TRUE AS seen,
+        SELECT held.*, u.full_name AS owner, ($7::boolean OR {SEEN}) IS TRUE AS seen,
                row_number() OVER (PARTITION BY held.id ORDER BY held.n) AS turn,
                held.id IN (SELECT id FROM own) AS has_row, CASE WHEN held.given IS NOT NULL THEN
                    jsonb_build_array($10::text::jsonb || jsonb_build_object('value', held.given)) END AS note
@@ -92,6 +94,6 @@ def _holder(key: DuplicateKey) -> str:
             f"AND {key.value('o')} = b.value"
         )
     return f"""(
-        SELECT o.id, o.name, o.owner_id, o.phone FROM {found}
+        SELECT o.id, o.name, o.owner_id, o.in_pool, o.shared_with, o.phone FROM {found}
         WHERE b.key_no = {key.no:d} AND o.tenant_id = $1 AND {where} AND o.deleted_at IS NULL
           AND o.id IS DISTINCT FROM b.own ORDER BY o.id LIMIT 1)"""

@@ -7,7 +7,6 @@ no more (E002). No phone is locked, for the server has no room for ten thousand 
 
 from collections.abc import Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -19,13 +18,14 @@ from app.core.vietnam import phone as vn_phone
 from app.customers import phones
 from app.customers.errors import PhoneTaken
 from app.customers.referrers import LOOKUP
+from app.customers.visibility import owners, reach
 from app.imports.merge_sql import BY_PHONE, STAGED, WRITTEN
 from app.imports.plan import Plan, problem_of
 
 ANY_PHONE: Final = "SELECT EXISTS (SELECT FROM crm.contact_point p WHERE p.tenant_id = $1 AND p.tail IS NOT NULL)"
 # Plain joins, no LATERAL: what cannot be hashed compares each with each in a workspace that the planner has not met.
-# $5 whether the caller sees everybody, $6 the caller. Of a lead that becomes more, all phones count; of who is added,
-# the row's. `inside` says that a contact has it.
+# $5 whether the caller sees everybody, $6 and $7 whose customers they see at least and who they are. Of a lead that
+# becomes more, all phones count; of who is added, the row's. `inside` says that a contact has it.
 HELD: Final = f"""
 WITH given AS MATERIALIZED (
     SELECT s.n, s.phone, reverse({vn_phone.national_sql("s.phone")}) AS tail, c.id
@@ -37,17 +37,17 @@ WITH given AS MATERIALIZED (
     SELECT g.n, g.id, p.value, p.tail FROM given g
     JOIN crm.contact_point p ON p.tenant_id = $1 AND p.customer_id = g.id AND p.kind = 'phone'
 ), held AS (
-    SELECT w.n, w.value, o.id, o.name, o.owner_id, true AS inside
+    SELECT w.n, w.value, o.id, o.name, o.owner_id, o.in_pool, o.shared_with, true AS inside
     FROM numbers w JOIN crm.contact_point p ON p.tenant_id = $1 AND p.tail = w.tail
     JOIN crm.customer o ON o.tenant_id = $1 AND o.id = p.customer_id
     WHERE o.deleted_at IS NULL AND o.kind <> 'lead' AND o.id IS DISTINCT FROM w.id
     UNION ALL
-    SELECT w.n, w.value, o.id, o.name, o.owner_id, false
+    SELECT w.n, w.value, o.id, o.name, o.owner_id, o.in_pool, o.shared_with, false
     FROM numbers w JOIN crm.customer o ON o.tenant_id = $1 AND o.phone = w.value
     WHERE o.deleted_at IS NULL AND o.kind <> 'lead' AND o.id IS DISTINCT FROM w.id
 )
 SELECT DISTINCT ON (held.n) held.n, held.value, held.value IS NOT DISTINCT FROM g.phone AS typed, held.inside, held.id,
-       held.name, held.owner_id, u.full_name AS owner, ($5::boolean OR held.owner_id = $6::uuid) IS TRUE AS seen
+       held.name, held.owner_id, u.full_name AS owner, ($5::boolean OR {{seen}}) IS TRUE AS seen
 FROM held JOIN given g ON g.n = held.n LEFT JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = held.owner_id
 ORDER BY held.n, typed DESC, seen DESC, held.id
 """
@@ -66,15 +66,14 @@ async def refuse_held(
     *,
     sees_all: bool,
     action: str,
-    person: UUID | None,
 ) -> int:
     """Refuses the chunk's rows, $1 to $4 of whose statements are `base`, that would break it; answers how many."""
     if not await connection.fetchval(ANY_PHONE, base[0]):
         return 0
     mapped = any(target.field.key == "kind" for target in plan.targets)
     own = "s.kind" if mapped and plan.clear else "coalesce(s.kind, c.kind)" if mapped else "c.kind"
-    statement = HELD.format(kind=f"coalesce({own}, 'individual')")
-    rows = await connection.fetch(statement, *base, sees_all, person)
+    statement = HELD.format(kind=f"coalesce({own}, 'individual')", seen=reach("held", "$6", "$7"))
+    rows = await connection.fetch(statement, *base, sees_all, owners(actor), actor.person)
     if rows:
         problems = [msgspec.json.encode([_problem(plan, actor, row)]).decode() for row in rows]
         await connection.execute(REFUSE, *base, action, [row["n"] for row in rows], problems)

@@ -15,6 +15,7 @@ from app.customers import stages
 from app.customers.assigning import SEARCHED
 from app.customers.changing import PAIRS
 from app.customers.registry import Registry
+from app.customers.visibility import reach
 from app.imports.plan import columns_of
 
 STAGED = "s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4"
@@ -43,8 +44,8 @@ UPDATE crm.import_staging s SET action = $5::text, errors = jsonb_build_array($6
 FROM crm.customer c
 WHERE {WRITTEN} AND c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS NULL AND NOT {OWN}
 """
-# Also $7, the caller, who may change only their own customers.
-DECIDE_UNSEEN = DECIDE + " AND c.owner_id IS DISTINCT FROM $7::uuid"
+# Also $7 and $8, whose customers the caller sees and who it is: nobody may change others.
+DECIDE_UNSEEN = f"{DECIDE} AND {reach('c', '$7', '$8')} IS NOT TRUE"
 
 # The unique values that the chunk's rows bring, as a table of its own: beside the function that unpacks them the
 # planner would compare each value with each.

@@ -20,6 +20,7 @@ from app.core.clock import now
 from app.core.db import driver, retryable
 from app.core.run import Done, Failed, Outcome, Retry, Run, passed
 from app.customers import registry as registries
+from app.customers.visibility import EVERYBODY
 from app.identity.access import actor_now
 from app.imports import files, planning, queries
 from app.imports.choices import Choices, make_plan, rights
@@ -98,7 +99,7 @@ async def _load(run: Run) -> "_Loaded | Outcome":
         registry=registry,
         actor=actor,
         on_duplicate=choices.on_duplicate,
-        sees_all=actor.may("customers.view_all"),
+        sees_all=actor.may(EVERYBODY),
         owner_id=choices.owner_id,
         dry_run=choices.dry_run,
         take_codes=lambda count: _take_codes(run, count),

@@ -18,7 +18,7 @@ KINDS = {
     "kind": "choice", "tier": "choice", "customer_type": "choice", "tax_code": "text", "address": "text",
     "website": "text", "fax": "phone", "country": "text", "founded_on": "date", "updated_at": "datetime",
     "province": "choice", "owner": "choice", "team": "team", "in_pool": "boolean", "stars": "number",
-    "groups": "set", "tags": "set",
+    "groups": "set", "tags": "set", "shared_with": "set",
     "attributes.biet_danh": "text", "attributes.hang": "choice", "attributes.vip": "boolean",
     "attributes.so_lan": "number", "attributes.han_muc": "number", "attributes.ti_le": "number",
     "attributes.ngay_hen": "date", "attributes.luc_hen": "datetime", "attributes.so_thich": "set",
@@ -111,7 +111,7 @@ def condition(kind: str, have: Any, op: str, value: Any, today: date) -> bool:
 def _within_text(kind: str, have: str, op: str, value: str) -> bool:
     if kind == "phone":
         dialled, digits = phone.national(have), value
-        return {"contains": digits in dialled, "starts_with": dialled.startswith(digits),
+        return {"contains": digits in dialled, "starts_with": dialled.startswith((digits, f"0{digits}")),
                 "ends_with": dialled.endswith(digits)}[op]  # fmt: skip
     if kind == "code" and op == "starts_with":
         return have.startswith((value, value.upper()))

@@ -17,7 +17,8 @@ CHOICES: dict[str, list[str]] = {
     "state": ["active", "finished", "cancelled"], "kind": ["lead", "individual", "company"], "tier": TIERS,
     "customer_type": ["Cá nhân", "Doanh nghiệp"],
 }  # fmt: skip
-SETS = {"groups": GROUPS, "tags": TAGS, "attributes.so_thich": ["Bóng đá", "Nhạc", "Phim"]}
+SETS = {"groups": GROUPS, "tags": TAGS, "shared_with": ["admin", "lan", "hoa"],
+        "attributes.so_thich": ["Bóng đá", "Nhạc", "Phim"]}  # fmt: skip
 EXACT = {"name": ["Nguyễn Văn Hòa", "Trần Hoa", "Hồ Út-Ba"], "code": ["KH000007", "KH000100"],
          "note": ["Gọi lại chiều"],
          "email": ["khach7@example.com", "hoa.12@example.com"], "company_name": ["Công ty Hoa Sen"],

@@ -87,7 +87,8 @@ async def make_world(workspace: Workspace, owner: asyncpg.Connection) -> World:
     chance = random.Random(7)
     await _configure(workspace)
     sales = {name: await workspace.person("sale", username=name, full_name=f"Lê Thị {name}") for name in SALES}
-    await _divide(workspace, {"admin": workspace.administrator.id} | {name: one.id for name, one in sales.items()})
+    people = {"admin": workspace.administrator.id} | {name: one.id for name, one in sales.items()}
+    await _divide(workspace, people)
     for number in range(MANY):
         body = _customer(chance, number, OWNERS[number % len(OWNERS)])
         reply = await workspace.admin.post(f"{API}/customers", json=body)
@@ -98,6 +99,7 @@ async def make_world(workspace: Workspace, owner: asyncpg.Connection) -> World:
         if number % 20 == 0:
             await _throw(workspace, made)
     await _age(owner, workspace.id, chance)
+    await _share(owner, workspace.id, chance, list(people.values()))
     await workspace.deactivate(sales[LEFT])
     async with workspace.resources.db.transaction(workspace.id) as session:
         registry = await registries.load(session)
@@ -219,6 +221,15 @@ async def _age(owner: asyncpg.Connection, tenant_id: UUID, chance: random.Random
         )  # fmt: skip
 
 
+async def _share(owner: asyncpg.Connection, tenant_id: UUID, chance: random.Random, people: list[UUID]) -> None:
+    """Some customers are shared, with one of the people or with several."""
+    for row in await owner.fetch("SELECT id FROM crm.customer WHERE tenant_id = $1 ORDER BY code", tenant_id):
+        shared = sorted(one for one in people if chance.random() < 0.25)
+        await owner.execute(
+            "UPDATE crm.customer SET shared_with = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, row["id"], shared
+        )
+
+
 async def _read(owner: asyncpg.Connection, tenant_id: UUID, registry: Registry) -> list[Row]:
     import json
 
@@ -237,6 +248,7 @@ async def _read(owner: asyncpg.Connection, tenant_id: UUID, registry: Registry) 
         values["relationship"] = names.get(record["relationship_id"])
         values["owner"] = people.get(record["owner_id"])
         values["team"] = _teams_of(values["owner"])
+        values["shared_with"] = {people[one] for one in record["shared_with"]}
         values["groups"] = {groups[no] for no in record["group_nos"]}
         values["tags"] = {tags[no] for no in record["tag_nos"]}
         values |= {f"attributes.{key}": value for key, value in json.loads(record["attributes"]).items()}

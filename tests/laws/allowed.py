@@ -54,6 +54,7 @@ NO_EVENT = {
 
 # PATCHes, PUTs and DELETEs that take no If-Match.
 NO_VERSION = {
+    "unshare_customer": "whom it is shared with is a set: to be taken out twice is to be taken out once",
     "remove_group_customers": "membership is a set: leaving twice is leaving once, and nobody's edit is overwritten",
     "take_dismissal_back": "a dismissal never changes, and taking it back twice is taking it back once",
     **dict.fromkeys(

@@ -1,5 +1,6 @@
 """An operation called as the registry says: with objects of its own, a body, a version."""
 
+from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
@@ -59,7 +60,7 @@ async def prepare(
     if not operation.needs_version:
         call.headers.pop("If-Match", None)
     if operation.body is not None:
-        call.body = BODIES[operation.id](scene) if operation.id in BODIES else operation.example
+        call.body = BODIES[operation.id](scene) if operation.id in BODIES else deepcopy(operation.example)
         asked = without.name if without is not None else ""
         for (owner, place), make in BODY_IDS.items():
             if owner == operation.id and place not in INSTEAD and place not in (asked, INSTEAD.get(asked)):

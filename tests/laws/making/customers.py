@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests.laws.making.people import user
 from tests.laws.scene import API, Call, Made, Maker, Scene
 
 
@@ -23,6 +24,16 @@ def customer_body(scene: Scene) -> dict[str, Any]:
         "email": f"{scene.canary}{scene.number()}@example.com",
         "note": scene.text(),
     }
+
+
+async def shared_with_somebody(scene: Scene) -> Made:
+    """A colleague whom a customer is shared with."""
+    parent, colleague = await scene.make("/customers", customer_body(scene)), await user(scene)
+    url = f"{API}/customers/{parent.id}/shares"
+    shared = await scene.client.post(url, json={"users": [colleague.id]})
+    assert shared.status_code == 200, shared.text
+    scene.parents[colleague.id] = parent.id
+    return Made(colleague.id)
 
 
 async def lead(scene: Scene) -> Made:

@@ -297,7 +297,8 @@ class _Plan:
 
     async def _tier(self, found: Door, tier: int, after: list[Any] | None, limit: int) -> list[Any]:
         way = "DESC" if self.down else "ASC"
-        part = Part([str(tier), self.key], f"{self.key} {way}, c.id {way}", limit)
+        unordered = f"{self.key} + interval '0' {way}, c.id {way}"
+        part = Part([str(tier), self.key], f"{self.key} {way}, c.id {way}", limit, unordered)
         if self.plain:
             sql = Sql(self.actor.tenant_id)
             where = ["c.deleted_at IS NULL", *self._after(sql, after)]
@@ -314,7 +315,7 @@ class _Plan:
                 if self.node is not None and not _is_one_equality(self.node):
                     # Too few for the walk to go on: the planner, who takes a rare combination for a common one, is kept
                     # from walking by an order that no index has.
-                    part = replace(part, order=f"{self.key} + interval '0' {way}, c.id {way}")
+                    part = replace(part, order=unordered)
         return await found.page(CUSTOMERS, *self._wanted(tier, after), part)
 
     def _worth_a_walk(self) -> bool:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app.core.actor import Actor
-from app.filters.search import Sql
+from app.filters.search import Sql, Way
 
 EVERYBODY = "customers.view_all"
 
@@ -13,16 +13,16 @@ def visible(sql: Sql, actor: Actor, alias: str = "c") -> str:
 
     It is the caller's right and nothing else: deleted customers are a matter of the call.
     """
-    return f"({' OR '.join(ways(sql, actor, alias))})"
+    return f"({' OR '.join(way.predicate for way in ways(sql, actor, alias))})"
 
 
-def ways(sql: Sql, actor: Actor, alias: str = "c") -> list[str]:
-    """The ways in which the caller comes to see a customer, any of which will do. Each has an index of its own, in the
-    order of the list where that matters; an API key's own customers are its maker's."""
+def ways(sql: Sql, actor: Actor, alias: str = "c") -> list[Way]:
+    """The ways in which the caller comes to see a customer, any of which will do, each with an index of its own; an API
+    key's own customers are its maker's."""
     if actor.may(EVERYBODY):
-        return ["true"]
+        return [Way("true")]
     me = sql.arg(actor.person)
-    return [f"{alias}.owner_id = {me}::uuid", *_others(alias, me)]
+    return [Way(f"{alias}.owner_id = {me}::uuid"), *_others(alias, me)]
 
 
 def owners(actor: Actor) -> list[UUID]:
@@ -33,7 +33,8 @@ def owners(actor: Actor) -> list[UUID]:
 def reach(alias: str, owners: str, me: str) -> str:
     """The same predicate over placeholders, for statements whose arguments have their places: whose customers the
     caller sees as its own (uuid[]), and who it is."""
-    return f"({' OR '.join([f'{alias}.owner_id = ANY({owners}::uuid[])', *_others(alias, me)])})"
+    others = (way.predicate for way in _others(alias, me))
+    return f"({' OR '.join([f'{alias}.owner_id = ANY({owners}::uuid[])', *others])})"
 
 
 def of_one(sql: Sql, actor: Actor, customer_id: UUID) -> str:
@@ -41,8 +42,8 @@ def of_one(sql: Sql, actor: Actor, customer_id: UUID) -> str:
     return f"c.tenant_id = $1 AND c.id = {sql.arg(customer_id)} AND c.deleted_at IS NULL AND {visible(sql, actor)}"
 
 
-def _others(alias: str, me: str) -> list[str]:
+def _others(alias: str, me: str) -> list[Way]:
     """Customers of the common pool, and those that are shared with the caller."""
     # That the array is not empty is what the index asks for.
     shared = f"({alias}.shared_with <> '{{}}' AND {alias}.shared_with @> ARRAY[{me}::uuid])"
-    return [f"{alias}.in_pool", shared]
+    return [Way(f"{alias}.in_pool"), Way(shared, ordered=False)]

@@ -56,12 +56,22 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Way:
+    """One of the ways to see a row; `ordered` if an index of its rows has the order of the list too."""
+
+    predicate: str
+    ordered: bool = True
+
+
+@dataclass(frozen=True)
 class Part:
     """Which part of them: the expressions to be named in a cursor, the order, and how many."""
 
     keys: Sequence[str]
     order: str
     limit: int
+    unordered: str = ""
+    """The same order, as no index has it: for who is found first and then sorted."""
 
     @property
     def columns(self) -> str:
@@ -82,12 +92,15 @@ class Door:
         return found
 
     async def newest(
-        self, entity: Entity, sql: Sql, ways: Sequence[str], where: Sequence[str], part: Part
+        self, entity: Entity, sql: Sql, ways: Sequence[Way], where: Sequence[str], part: Part
     ) -> list[asyncpg.Record]:
-        """Like `page`, of whoever is visible in one of several `ways`, each of which an index has in the order. As one
-        predicate they would be tested from the newest on, however far back the caller's own rows lie."""
-        columns = f"SELECT c.id FROM {entity.table} c"
-        each = (f"({columns} WHERE {_root(way, where)} ORDER BY {part.order} LIMIT {part.limit:d})" for way in ways)
+        """Like `page`, of whoever is visible in one of several `ways`: the first of each. As one predicate they would
+        be tested from the newest on, however far back the caller's own rows lie."""
+        each = (
+            f"(SELECT c.id FROM {entity.table} c WHERE {_root(way.predicate, where)} "
+            f"ORDER BY {part.order if way.ordered else part.unordered} LIMIT {part.limit:d})"
+            for way in ways
+        )
         statement = f"""
         SELECT {part.columns} FROM {entity.table} c WHERE c.tenant_id = $1 AND c.id IN ({" UNION ALL ".join(each)})
         ORDER BY {part.order} LIMIT {part.limit:d}

@@ -19,18 +19,21 @@ BARE = (
 )
 ROUNDS = 5
 CLIENTS = 16
+# Who sees their own eighth of the customers, and the common pool, and what is shared with them.
+A_SALE = "sale1"
 SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """One page: the product's path and the floor's."""
+    """One page: the product's path and the floor's, and who asks for it."""
 
     name: str
     path: str
     floor: str
     goal: str
     reached: Callable[[float], bool]
+    who: str = "admin"
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -38,12 +41,14 @@ def measure(bench: Bench) -> list[Row]:
     rows = []
     with running(bench, "api", "floor"):
         client = sign_in()
-        headers = {"Authorization": client.headers["Authorization"]}
+        headers = {who: {"Authorization": sign_in(username=who).headers["Authorization"]} for who in ("admin", A_SALE)}
         p50: dict[str, float] = {}
         for case in _cases(client):
             ratios, ours, floors = [], [], []
             for _ in range(ROUNDS):
-                mine = load.run(f"http://127.0.0.1:{API}{case.path}", headers, clients=CLIENTS, seconds=SECONDS)
+                mine = load.run(
+                    f"http://127.0.0.1:{API}{case.path}", headers[case.who], clients=CLIENTS, seconds=SECONDS
+                )
                 bare = load.run(f"http://127.0.0.1:{FLOOR}{case.floor}", {}, clients=CLIENTS, seconds=SECONDS)
                 if mine.failed or bare.failed:
                     raise SystemExit(f"bench: {case.name}: {mine.failed} and {bare.failed} replies were not 2xx")
@@ -96,6 +101,7 @@ def _cases(client: httpx.Client) -> list[Case]:
         Case("newest 50", "/api/v1/customers?limit=50", "/newest", "≥ 0.5", half),
         Case("newest 50, the floor's members", f"/api/v1/customers?limit=50&fields={BARE}", "/newest", "≥ 0.5", half),
     ]
+    cases.append(Case("newest 50 of a sale's own", "/api/v1/customers?limit=50", "/newest", "≥ 0.5", half, A_SALE))
     for depth in (10_000, 500_000):
         cursor, floor = position(depth)
         cases.append(

@@ -55,10 +55,10 @@ def running(bench: Bench, *parts: str) -> Iterator[dict[str, psutil.Process]]:
         log.close()
 
 
-def sign_in(workspace: str = "big") -> httpx.Client:
-    """A client of the API that is signed in as the workspace's administrator."""
+def sign_in(workspace: str = "big", username: str = "admin") -> httpx.Client:
+    """A client of the API that is signed in as somebody of the workspace, its administrator unless named."""
     client = httpx.Client(base_url=f"http://127.0.0.1:{API}/api/v1", timeout=120)
-    reply = client.post("/auth/login", json={"workspace": workspace, "username": "admin", "password": PASSWORD})
+    reply = client.post("/auth/login", json={"workspace": workspace, "username": username, "password": PASSWORD})
     reply.raise_for_status()
     client.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
     return client

@@ -22,12 +22,15 @@ def ways(sql: Sql, actor: Actor, alias: str = "c") -> list[Way]:
     if actor.may(EVERYBODY):
         return [Way("true")]
     me = sql.arg(actor.person)
-    return [Way(f"{alias}.owner_id = {me}::uuid"), *_others(alias, me)]
+    own = f"{alias}.owner_id = {me}::uuid"
+    if actor.colleagues:
+        own = f"{alias}.owner_id = ANY({sql.arg(owners(actor))}::uuid[])"
+    return [Way(own), *_others(alias, me)]
 
 
 def owners(actor: Actor) -> list[UUID]:
-    """Whose customers the caller sees as its own."""
-    return [actor.person] if actor.person else []
+    """Whose customers the caller sees as its own: its own, and those of its teams for who may see these."""
+    return sorted({actor.person, *actor.colleagues} if actor.person else actor.colleagues)
 
 
 def reach(alias: str, owners: str, me: str) -> str:

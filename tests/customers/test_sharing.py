@@ -12,6 +12,7 @@ from tests.duplicates import merges
 from tests.exports.steps import cells, export
 from tests.factories.people import Person, Workspace
 from tests.imports.steps import API, bring
+from tests.transactions.steps import post
 
 pytestmark = pytest.mark.usefixtures("worker")
 ME = {"field": "shared_with", "op": "any_of", "value": ["me"]}
@@ -266,3 +267,44 @@ async def test_nobody_changes_an_ownerless_customer_that_they_do_not_see(workspa
         job = await do(sale.client, "set_field", chosen, field="note", value="x")
         assert job["result"]["changed"] == 0, job
     assert (await workspace.admin.get(f"{PATH}/{nobodys['id']}")).json()["note"] is None
+
+
+@pytest.mark.feature("E019")
+async def test_who_sees_the_team_sees_its_customers_everywhere(workspace: Workspace) -> None:
+    """Of the teams that they are in and of those below, not of those above or beside; and only by the permission."""
+    rights = [
+        "customers.view", "customers.edit", "customers.create", "customers.import", "customers.reveal_phone",
+        "customers.lookup",
+    ]  # fmt: skip
+    leader = await workspace.person(permissions=[*rights, "customers.view_team"])
+    member, below, beside = [await workspace.person(permissions=rights) for _ in range(3)]
+    top = await post(workspace.admin, "/teams", name="Miền Bắc", members=[str(leader.id), str(member.id)])
+    await post(workspace.admin, "/teams", name="Hà Nội", parent_id=top["id"], members=[str(below.id)])
+    await post(workspace.admin, "/teams", name="Miền Nam", members=[str(beside.id)])
+    made = {}
+    for number, person in enumerate((leader, member, below, beside)):
+        made[person.username] = await add(person.client, name=f"Khách {number}", phone=f"091234567{number}")
+    assert await seen(leader) == ["Khách 2", "Khách 1", "Khách 0"]
+    assert await seen(leader, q="khach") == await seen(leader, sort="-name") == await seen(leader)
+    assert await seen(member) == ["Khách 1"]
+    assert (await search(leader.client, {"field": "team", "op": "eq", "value": "me"}))["count"] == 3
+    assert (await leader.client.get(f"{API}/customers/stages")).json()["total"] == 3
+    one, other = made[below.username], made[beside.username]
+    for customer, status in ((one, 200), (other, 404)):
+        assert (await leader.client.get(f"{PATH}/{customer['id']}")).status_code == status
+        patched = await leader.client.patch(
+            f"{PATH}/{customer['id']}", json={"note": "x"}, headers={"If-Match": '"1"'}
+        )  # fmt: skip
+        assert patched.status_code == status
+    job = await do(leader.client, "set_field", [one["id"], other["id"]], field="note", value="y")
+    assert job["result"]["changed"] == 1
+    done = await bring(leader.client, [["Họ tên", "SĐT"], *[[f"Hoa {n}", f"091234567{n}"] for n in range(4)]])
+    assert (done["counts"]["updated"], done["counts"]["failed"]) == (3, 1)
+    # A key of the administrator's, who is in no team, sees what they own themselves.
+    async with await workspace.key("customers.view", "customers.view_team") as key:
+        assert (await key.get(PATH)).json()["items"] == []
+    await post(
+        workspace.admin, "/teams", name="Ban giám đốc", members=[str(workspace.administrator.id), str(member.id)]
+    )
+    async with await workspace.key("customers.view", "customers.view_team", "customers.reveal_phone") as key:
+        assert [each["name"] for each in (await key.get(PATH)).json()["items"]] == ["Hoa 1"]

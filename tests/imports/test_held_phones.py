@@ -137,7 +137,7 @@ async def test_the_look_compares_no_row_with_each(workspace: Workspace) -> None:
     async with workspace.resources.db.transaction(workspace.id) as session:
         await avoid_nested_loops(session)
         statement = HELD.format(kind="coalesce(s.kind, c.kind, 'individual')", seen=reach("held", "$6", "$7"))
-        args = workspace.id, workspace.id, 0, 9_999, True, [], None
+        args: tuple[Any, ...] = (workspace.id, workspace.id, 0, 9_999, True, [], None)
         plan = await (await driver(session)).fetch(f"EXPLAIN (COSTS OFF) {statement}", *args)
     assert plan
     assert not [row[0] for row in plan if "Nested Loop" in row[0]]

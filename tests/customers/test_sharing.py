@@ -104,7 +104,7 @@ async def test_sharing_twice_tells_once_and_bad_asks_are_refused(workspace: Work
     assert (await reader.client.post(url, json={"users": [reader.username]})).status_code == 403
 
 
-@pytest.mark.feature("D029", "D031", "D033")
+@pytest.mark.feature("D029", "D031", "D032", "D033")
 async def test_the_common_pool_is_everybodys_until_somebody_takes_a_customer(workspace: Workspace) -> None:
     sale, other = await workspace.person(), await workspace.person()
     one, two = await add(workspace.admin, name="Một"), await add(workspace.admin, name="Hai", phone="0912345679")

@@ -20,7 +20,7 @@ from app.core.db import TenantSession
 from app.core.orm import kind_of
 from app.core.settings import Settings
 from app.customers import registry as registries
-from app.customers.filterable import CustomerFields
+from app.customers.filterable import LINKS, CustomerFields
 from app.main import create_app
 from app.tables import metadata
 from tests.factories.people import make_workspace
@@ -346,7 +346,7 @@ async def test_a_tree_reads_the_ids_that_the_matrix_puts_there(neighbours: Neigh
     scene = neighbours.theirs
     async with scene.workspace.resources.db.transaction(scene.workspace.id) as session:
         fields = CustomerFields(await registries.load(session), scene.actor)
-    named = {field.key for field in fields.all() if field.cast == "uuid" or field.key in ("groups", "tags")}
+    named = {field.key for field in fields.all() if field.cast in ("uuid", "uuid[]") or field.key in LINKS}
     assert named == set(TREE_IDS)
     for key, maker in TREE_IDS.items():
         tree = {"field": key, "op": "any_of", "value": [(await maker(scene)).id]}

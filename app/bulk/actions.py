@@ -158,7 +158,8 @@ async def _owner(asked: Asked) -> list[Assign]:
 def _people(how: How) -> Decide:
     async def read(asked: Asked) -> list[Assign]:
         given = _required(asked.params.users, "users")
-        return [of_people(asked.registry, people(asked.registry, given, "params.users"), how)]
+        found = people(asked.registry, given, "params.users", gone=how == "remove")
+        return [of_people(asked.registry, found, how)]
 
     return read
 

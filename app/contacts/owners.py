@@ -12,7 +12,8 @@ from app.customers.visibility import visible
 from app.filters.search import Sql
 
 COLUMNS = """c.id, c.code, c.name, c.kind, c.phone, c.phone_typed, c.email, c.birthday, c.gender, c.address, c.position,
-    c.note, c.website, c.company_name, c.owner_id, c.relationship_id, c.created_at, c.updated_at, c.version"""
+    c.note, c.website, c.company_name, c.owner_id, c.shared_with, c.relationship_id, c.created_at, c.updated_at,
+    c.version"""
 
 
 async def find(session: AsyncSession, actor: Actor, customer_id: UUID, *, lock: bool = False) -> dict[str, Any]:

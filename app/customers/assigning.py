@@ -124,7 +124,9 @@ class AssignSet(Assign):
         return f"(CASE WHEN {own} && {given} THEN {rest} ELSE {own} END)"
 
     def former(self, sql: Sql) -> str:
-        """The set before; what is no more stays away."""
+        """The set before; what is no more stays away. People always are, though some have left."""
+        if self.column == PEOPLE_SET:
+            return f"r.{self.column}"
         known = f"{sql.arg(list(self.names or ()))}::{self._type}"
         return f"ARRAY(SELECT one FROM unnest(r.{self.column}) AS one WHERE one = ANY({known}) ORDER BY one)"
 

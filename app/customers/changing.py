@@ -25,9 +25,10 @@ from app.core.fields import Field
 from app.customers import claims, duplicate_keys, following, scoring
 from app.customers import registry as registries
 from app.customers.assigning import SEARCHED, TYPES, Assign, AssignAttribute, AssignSet, Gone, columns_of
+from app.customers.errors import NotEntrusted
 from app.customers.following import write_words
 from app.customers.registry import Registry
-from app.customers.visibility import visible
+from app.customers.visibility import EVERYBODY, entrusted, owners, visible
 from app.filters.search import Sql
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
 
 Where = Literal["live", "trash"]
 ATTEMPTS = 3
+# The columns that say whose a customer is, and who else sees it.
+HANDED_ON: Final = frozenset(("owner_id", "in_pool", "shared_with"))
 # jsonb_build_object takes a hundred arguments.
 PAIRS: Final = 40
 # What may be taken by somebody in the very moment; who comes late looks again.
@@ -284,11 +287,19 @@ class _Writing:
         """Why a customer is not touched, as SQL; NULL for who is."""
         seen = f"CASE WHEN {visible(sql, self.actor)} IS NOT TRUE THEN 'not_found'"
         if self.change.where == "live":
-            return f"{seen} WHEN c.deleted_at IS NOT NULL THEN 'in_trash' END"
+            return f"{seen} WHEN c.deleted_at IS NOT NULL THEN 'in_trash'{self._unentrusted(sql)} END"
         # Who was archived by a merge comes back by its undo, as long as there is somebody to take it back from.
         master = "EXISTS (SELECT FROM crm.customer m WHERE m.tenant_id = $1 AND m.id = c.merged_into)"
         merged = f"c.deleted_reason = 'merge' OR c.merged_into IS NOT NULL AND {master}"
         return f"{seen} WHEN c.deleted_at IS NULL THEN 'not_in_trash' WHEN {merged} THEN 'merged' END"
+
+    def _unentrusted(self, sql: Sql) -> str:
+        """Who sees a customer only because it is shared with them does not pass it on; nor does the pool's become
+        theirs to see for good."""
+        if self.actor.may(EVERYBODY) or HANDED_ON.isdisjoint(self.columns):
+            return ""
+        mine = entrusted("c", sql.arg(owners(self.actor)), pool="shared_with" not in self.columns)
+        return f" WHEN {mine} IS NOT TRUE THEN '{NotEntrusted.code}'"
 
     async def _taken(self, connection: asyncpg.Connection, *, back: bool = False, lock: bool = True) -> dict[UUID, str]:
         """Who cannot have a phone or unique value again that this change, or its way `back`, would give it."""

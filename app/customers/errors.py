@@ -84,6 +84,14 @@ class GroupDescriptionMissing(AppError):
     vi, en = "Vui lòng nhập mô tả nhóm", "Please enter the group's description"
 
 
+class NotEntrusted(AppError):
+    """A customer that is only shared with the caller, or that the pool lends, is not the caller's to pass on."""
+
+    status, code = 403, "not_entrusted"
+    vi = "Chỉ người phụ trách mới được chuyển hoặc chia sẻ khách hàng này"
+    en = "Only whoever is in charge of this customer may hand it over or share it"
+
+
 class GroupNameTaken(Conflict):
     """The workspace has a group of this name."""
 

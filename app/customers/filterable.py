@@ -193,7 +193,7 @@ class CustomerFields:
         """The id of whom a caller names. Somebody who has left may still own customers."""
         if isinstance(raw, str) and raw.casefold() == ME:
             return str(self.actor.person or self.actor.id)
-        return _as_id(raw) or field.parse(raw)
+        return as_id(raw) or field.parse(raw)
 
     def _colleagues(self) -> tuple[Choice, ...]:
         return tuple(Choice(self.registry.owners[id_], name, name) for id_, name in self.registry.names.items())
@@ -219,6 +219,14 @@ def conditions(
 def sentence(node: Node, fields: CustomerFields) -> str:
     """What a tree means, in Vietnamese."""
     return describe(node, fields, everybody="Tất cả khách hàng")
+
+
+def as_id(raw: Any) -> str | None:
+    """The id that a text is, if it is one."""
+    try:
+        return str(UUID(raw)) if isinstance(raw, str) and len(raw) == 36 else None
+    except ValueError:
+        return None
 
 
 def _column(field: Field) -> Filterable:
@@ -281,13 +289,6 @@ def _attribute_column(field: Field, cast: str) -> str:
     if cast == "text":
         return value
     return f"CASE WHEN pg_input_is_valid({value}, '{cast}') THEN {value}::{cast} END"
-
-
-def _as_id(raw: Any) -> str | None:
-    try:
-        return str(UUID(raw)) if isinstance(raw, str) and len(raw) == 36 else None
-    except ValueError:
-        return None
 
 
 def _chosen(made: Filterable, choices: tuple[Choice, ...]) -> Filterable:

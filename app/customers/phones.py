@@ -82,7 +82,7 @@ async def held(session: AsyncSession, actor: Actor, numbers: Sequence[str], own:
         LEFT JOIN crm.app_user u ON u.tenant_id = $1 AND u.id = c.owner_id
         WHERE p.tenant_id = $1 AND p.tail = ANY({tails}::text[]) AND c.deleted_at IS NULL AND c.kind <> 'lead'
           AND c.id IS DISTINCT FROM {sql.arg(own)}::uuid
-        ORDER BY seen DESC, c.created_at, c.id LIMIT 1
+        ORDER BY seen DESC NULLS LAST, c.created_at, c.id LIMIT 1
         """,
         *sql.args,
     )

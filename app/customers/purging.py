@@ -28,7 +28,7 @@ WARNING: Final = {
 }
 
 ASKED = """
-SELECT c.id, c.code, CASE WHEN NOT ({visible}) THEN 'not_found' WHEN c.deleted_at IS NULL THEN 'not_in_trash'
+SELECT c.id, c.code, CASE WHEN ({visible}) IS NOT TRUE THEN 'not_found' WHEN c.deleted_at IS NULL THEN 'not_in_trash'
        WHEN c.deleted_reason = 'merge' THEN 'merged' END AS refusal
 FROM crm.customer c WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[]) ORDER BY c.id {lock}
 """

@@ -300,11 +300,9 @@ class _Plan:
         unordered = f"{self.key} + interval '0' {way}, c.id {way}"
         part = Part([str(tier), self.key], f"{self.key} {way}, c.id {way}", limit, unordered)
         if self.plain:
-            sql = Sql(self.actor.tenant_id)
-            where = ["c.deleted_at IS NULL", *self._after(sql, after)]
-            return await found.newest(CUSTOMERS, sql, ways(sql, self.actor), where, part)
+            return await found.newest(CUSTOMERS, *self._wanted(tier, after, walking=True), part)
         if self._worth_a_walk():
-            sql, wanted = self._wanted(tier, after, one_by_one=True)
+            sql, wanted = self._wanted(tier, after, walking=True)
             if wanted.match or wanted.tested:
                 rows = await found.walk(CUSTOMERS, sql, wanted, part, steps=STEPS)
                 if len(rows) < limit and len(rows) >= FEW and not wanted.match:
@@ -312,7 +310,8 @@ class _Plan:
                     rows = await found.walk(CUSTOMERS, sql, wanted, part, steps=2 * STEPS * limit // len(rows))
                 if len(rows) == limit:
                     return rows
-                if self.node is not None and not _is_one_equality(self.node):
+                some = not self.actor.may(EVERYBODY)
+                if self.node is not None and (some or not _is_one_equality(self.node)):
                     # Too few for the walk to go on: the planner, who takes a rare combination for a common one, is kept
                     # from walking by an order that no index has.
                     part = replace(part, order=unordered)
@@ -336,13 +335,13 @@ class _Plan:
         """Names written with accents come first where the search was."""
         return (0, 1) if vn.has_accents(self.said) else (0,)
 
-    def _wanted(self, tier: int | None, after: list[Any] | None, *, one_by_one: bool = False) -> tuple[Sql, Wanted]:
-        """The predicates of one statement, with its arguments."""
+    def _wanted(self, tier: int | None, after: list[Any] | None, *, walking: bool = False) -> tuple[Sql, Wanted]:
+        """The predicates of one statement, with its arguments; `walking` of one that looks at the newest."""
         sql = Sql(self.actor.tenant_id)
         where, tested = ["c.deleted_at IS NULL"], list[str]()
         if self.node is not None and self.registry is not None:
             fields = CustomerFields(self.registry, self.actor)
-            where, tested = conditions(sql, fields, self.node, one_by_one=one_by_one)
+            where, tested = conditions(sql, fields, self.node, one_by_one=walking)
         q, match = (self.ask.q or "").strip(), ""
         if q:
             found, match = search_box(sql, q, self.words, partly=sees_phones(self.actor))
@@ -350,7 +349,10 @@ class _Plan:
         if len(self._tiers()) == 2 and tier is not None:
             accented = as_written(sql, self.said)
             tested.append(accented if tier == 0 else f"NOT ({accented})")
-        return sql, Wanted(visible(sql, self.actor), [*where, *self._after(sql, after)], match, tested)
+        where += self._after(sql, after)
+        if walking:
+            return sql, Wanted("", where, match, tested, ways(sql, self.actor))
+        return sql, Wanted(visible(sql, self.actor), where, match, tested)
 
     def _after(self, sql: Sql, position: list[Any] | None) -> list[str]:
         if position is None:

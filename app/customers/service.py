@@ -21,11 +21,12 @@ from app.core.events import record
 from app.core.events import values as values_of_event
 from app.customers import classifications, duplicate_keys, following, phones, referrers, scoring, stages, tags
 from app.customers import registry as registries
-from app.customers.errors import PhoneTaken, ValueTaken
+from app.customers.configuring import on_field
+from app.customers.errors import NotEntrusted, PhoneTaken, ValueTaken
 from app.customers.models import Customer, UniqueValue
 from app.customers.registry import Registry
 from app.customers.values import Values, check
-from app.customers.visibility import of_one, visible
+from app.customers.visibility import may_hand_on, of_one, visible
 from app.customers.words import phone_tail, search_words
 from app.filters.search import Sql
 
@@ -89,6 +90,8 @@ async def update_one(
     changes = changed(registry, before, values)
     if not changes:
         return
+    if "owner" in changes and not may_hand_on(actor, before):
+        raise on_field(NotEntrusted(), "owner")
     columns = dict(values.columns)
     await classifications.hold(session, columns)
     if values.attributes:

@@ -16,6 +16,8 @@ from app.core.fields import BadValue
 from app.customers import registry as registries
 from app.customers.assigning import How, of_people
 from app.customers.changing import Change, change_many
+from app.customers.errors import NotEntrusted
+from app.customers.filterable import as_id
 from app.customers.registry import Registry
 from app.customers.schemas import SharesOut, UnsharedOut
 from app.customers.visibility import of_one
@@ -51,6 +53,7 @@ async def share(session: AsyncSession, actor: Actor, customer_id: UUID, given: S
 
     Raises:
         NotFound, Invalid
+        NotEntrusted: the caller is not in charge of it, and sees it only because it is shared or in the pool.
     """
     registry = await registries.load(session)
     await _change(session, actor, registry, customer_id, people(registry, given, "users"), "add")
@@ -61,14 +64,14 @@ async def unshare(session: AsyncSession, actor: Actor, customer_id: UUID, user_i
     """Takes a customer back from a colleague.
 
     Raises:
-        NotFound
+        NotFound, NotEntrusted
     """
     registry = await registries.load(session)
     return UnsharedOut(changed=await _change(session, actor, registry, customer_id, [user_id], "remove"))
 
 
-def people(registry: Registry, given: Sequence[str], place: str) -> list[UUID]:
-    """The colleagues named by username, id, or a full name that nobody else has.
+def people(registry: Registry, given: Sequence[str], place: str, *, gone: bool = False) -> list[UUID]:
+    """The colleagues named by username, id, or a full name that nobody else has; also who has left, by id, if `gone`.
 
     Raises:
         Invalid: nobody active is called so; with the place of the name.
@@ -76,7 +79,7 @@ def people(registry: Registry, given: Sequence[str], place: str) -> list[UUID]:
     owner, found = registry.fields["owner"], list[UUID]()
     for number, name in enumerate(given):
         try:
-            one = owner.parse(name)
+            one = (as_id(name) if gone else None) or owner.parse(name)
         except BadValue as bad:
             raise invalid(f"{place}[{number}]", bad.code, bad.vi, bad.en) from None
         if one is None:
@@ -91,6 +94,8 @@ async def _change(
     """How many customers that changed, one or none."""
     change = Change([of_people(registry, who, how)], KINDS[how])
     outcome = await change_many(session, actor, None, [customer_id], change, keep=False)
+    if NotEntrusted.code in outcome.refused:
+        raise NotEntrusted()
     if outcome.skipped:
         raise NotFound()
     return len(outcome.changed)

@@ -25,8 +25,8 @@ async def list_customer_shares(actor: CanView, session: Session, customer_id: UU
 
 @router.post("", summary="Share a customer")
 async def share_customer(actor: CanEdit, session: Session, customer_id: UUID, body: ShareIn) -> SharesOut:
-    """Whoever it is shared with sees it in every list and works with it by their own permissions; the owner stays.
-    Many customers at once: the bulk actions `share` and `unshare`."""
+    """Whoever it is shared with sees it in every list and works with it by their own permissions, but hands it on to
+    nobody: `not_entrusted`. Many customers at once: the bulk actions `share` and `unshare`."""
     return await sharing.share(session, actor, customer_id, body.users)
 
 

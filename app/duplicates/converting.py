@@ -31,7 +31,7 @@ from app.duplicates import advancing, related
 from app.duplicates.convert_schemas import ConvertOut
 from app.duplicates.merging import NOTE_ITEMS, follow, tell_referred, write_columns
 from app.duplicates.models import FILLED, PERSON, Merge, MergeItem
-from app.duplicates.planning import MAX_NOTE, STAGE
+from app.duplicates.planning import MAX_NOTE, SHARED, STAGE
 from app.filters.search import Sql
 
 __all__ = ["convert"]
@@ -127,6 +127,12 @@ async def _attach(session: AsyncSession, actor: Actor, lead: Mapping[str, Any], 
         before["referrer"] = {"referrer_id": str(lead["id"]), "referrer_user_id": None}
         written["referrer"] = dict.fromkeys(before["referrer"])
         changes["referrer"] = (str(lead["id"]), None)
+    everybody = sorted({*into[SHARED], *lead[SHARED]})
+    if everybody != sorted(into[SHARED]):
+        # Whoever the lead was shared with finds it here from now on.
+        was, is_ = ([str(one) for one in some] for some in (into[SHARED], everybody))
+        before[SHARED], written[SHARED] = {SHARED: was}, {SHARED: is_}
+        changes[SHARED] = (was, is_)
     stage = await advancing.by_what_comes(session, into["relationship_id"], [lead["id"]])
     if stage != into["relationship_id"]:
         pair = into["relationship_id"], stage

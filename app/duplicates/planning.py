@@ -22,7 +22,7 @@ from app.duplicates.errors import OtherKind
 from app.duplicates.schemas import ChoiceIn, MergeIn
 from app.filters.search import Sql
 
-__all__ = ["STAGE", "Change", "Plan", "Point", "load", "make", "shown", "state", "stored"]
+__all__ = ["SHARED", "STAGE", "Change", "Plan", "Point", "load", "make", "shown", "state", "stored"]
 
 # What is no field of its own here: memberships are united, a kind is what all have in common.
 UNITED: Final = frozenset(("groups", "tags", "kind"))
@@ -207,7 +207,7 @@ async def _decide(session: AsyncSession, actor: Actor, plan: Plan, choose: Mappi
 
 
 def _unite_shares(plan: Plan) -> None:
-    """Whoever saw one of them sees the master."""
+    """Whoever one of them was shared with sees the master."""
     found = plan.registry.fields[SHARED]
     before = state(found, plan.master)
     everybody = {one for row in (plan.master, *plan.sources) for one in row[SHARED]}

@@ -46,21 +46,24 @@ class Entity:
 
 
 @dataclass(frozen=True)
+class Way:
+    """One of the ways to see a row, apart from the others; `ordered` if an index of its rows has the order of the list
+    too."""
+
+    predicate: str
+    ordered: bool = True
+
+
+@dataclass(frozen=True)
 class Wanted:
-    """Which rows: the caller's visibility, further predicates, one on the words, and those of a filter."""
+    """Which rows: the caller's visibility, further predicates, one on the words, and those of a filter. `ways` say the
+    same as `visible`, and stand instead of it for who looks at the newest rows only."""
 
     visible: str
     where: Sequence[str]
     match: str = ""
     tested: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Way:
-    """One of the ways to see a row; `ordered` if an index of its rows has the order of the list too."""
-
-    predicate: str
-    ordered: bool = True
+    ways: Sequence[Way] = ()
 
 
 @dataclass(frozen=True)
@@ -91,32 +94,22 @@ class Door:
         found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
         return found
 
-    async def newest(
-        self, entity: Entity, sql: Sql, ways: Sequence[Way], where: Sequence[str], part: Part
-    ) -> list[asyncpg.Record]:
-        """Like `page`, of whoever is visible in one of several `ways`: the first of each. As one predicate they would
-        be tested from the newest on, however far back the caller's own rows lie."""
-        each = (
-            f"(SELECT c.id FROM {entity.table} c WHERE {_root(way.predicate, where)} "
-            f"ORDER BY {part.order if way.ordered else part.unordered} LIMIT {part.limit:d})"
-            for way in ways
+    async def newest(self, entity: Entity, sql: Sql, wanted: Wanted, part: Part) -> list[asyncpg.Record]:
+        """Like `page`, of everybody who is visible in the wanted ways."""
+        columns = ", ".join(["c.id", *(key for key in part.keys if key.startswith("c."))])
+        inner = _first(entity, wanted, part, part.limit, columns)
+        found: list[asyncpg.Record] = await self._connection.fetch(
+            f"SELECT {part.columns} FROM ({inner}) AS c ORDER BY {part.order} LIMIT {part.limit:d}", *sql.args
         )
-        statement = f"""
-        SELECT {part.columns} FROM {entity.table} c WHERE c.tenant_id = $1 AND c.id IN ({" UNION ALL ".join(each)})
-        ORDER BY {part.order} LIMIT {part.limit:d}
-        """
-        found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
         return found
 
     async def walk(self, entity: Entity, sql: Sql, wanted: Wanted, part: Part, *, steps: int) -> list[asyncpg.Record]:
-        """Like `page`, but looks only at the first `steps` rows of the order: the short way to what many rows have."""
+        """Like `newest`, but of the first `steps` rows only those that fit: the short way to what many rows have."""
         words = f"JOIN {entity.words} s ON s.tenant_id = $1 AND s.id = c.id" if wanted.match else ""
         tests = [f"({one})" for one in (wanted.match, *wanted.tested) if one]
         statement = f"""
-        SELECT {part.columns} FROM (
-            SELECT * FROM {entity.table} c WHERE {_root(wanted.visible, wanted.where)}
-            ORDER BY {part.order} LIMIT {steps:d}
-        ) AS c {words} WHERE {" AND ".join(tests) or "true"} ORDER BY {part.order} LIMIT {part.limit:d}
+        SELECT {part.columns} FROM ({_first(entity, wanted, part, steps)}) AS c {words}
+        WHERE {" AND ".join(tests) or "true"} ORDER BY {part.order} LIMIT {part.limit:d}
         """
         found: list[asyncpg.Record] = await self._connection.fetch(statement, *sql.args)
         return found
@@ -207,6 +200,19 @@ def _found(entity: Entity, wanted: Wanted, columns: str) -> str:
         SELECT id FROM matched
     ) AS m JOIN {entity.table} c ON c.tenant_id = $1 AND c.id = m.id WHERE {_everything(wanted)}
     """
+
+
+def _first(entity: Entity, wanted: Wanted, part: Part, count: int, columns: str = "*") -> str:
+    """The first rows of the order, of each way by itself: PostgreSQL merges what indexes have in the order. As one
+    predicate the ways would be tested from the newest row on, however far back the caller's own ones lie."""
+    each = [
+        f"(SELECT {columns} FROM {entity.table} c WHERE {_root(way.predicate, wanted.where)} "
+        f"ORDER BY {part.order if way.ordered else part.unordered} LIMIT {count:d})"
+        for way in wanted.ways
+    ]
+    if len(each) == 1:
+        return each[0]
+    return f"SELECT * FROM ({' UNION ALL '.join(each)}) AS c ORDER BY {part.order} LIMIT {count:d}"
 
 
 def _everything(wanted: Wanted) -> str:

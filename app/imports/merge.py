@@ -234,8 +234,9 @@ class _Chunk:
             action = "skipped" if self.terms.on_duplicate == "skip" else "failed"
             return await self._run(sql.DECIDE, action, self._phone_taken())
         if not self.terms.sees_all:
-            actor = self.terms.actor
-            return await self._run(sql.DECIDE_UNSEEN, "failed", self._phone_taken(), owners(actor), actor.person)
+            actor, owned = self.terms.actor, any(one.key == "owner" for one in self.terms.fields)
+            decide = sql.DECIDE_UNENTRUSTED if owned else sql.DECIDE_UNSEEN
+            return await self._run(decide, "failed", self._phone_taken(), owners(actor), actor.person)
         return 0
 
     async def _change(self, matched: int | None = None) -> None:

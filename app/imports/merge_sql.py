@@ -15,7 +15,7 @@ from app.customers import stages
 from app.customers.assigning import SEARCHED
 from app.customers.changing import PAIRS
 from app.customers.registry import Registry
-from app.customers.visibility import reach
+from app.customers.visibility import entrusted, reach
 from app.imports.plan import columns_of
 
 STAGED = "s.tenant_id = $1 AND s.import_id = $2 AND s.n BETWEEN $3 AND $4"
@@ -46,6 +46,8 @@ WHERE {WRITTEN} AND c.tenant_id = $1 AND c.phone = s.phone AND c.deleted_at IS N
 """
 # Also $7 and $8, whose customers the caller sees and who it is: nobody may change others.
 DECIDE_UNSEEN = f"{DECIDE} AND {reach('c', '$7', '$8')} IS NOT TRUE"
+# Nor whose they are, where that is not theirs to say.
+DECIDE_UNENTRUSTED = f"{DECIDE} AND ({reach('c', '$7', '$8')} AND {entrusted('c', '$7')}) IS NOT TRUE"
 
 # The unique values that the chunk's rows bring, as a table of its own: beside the function that unpacks them the
 # planner would compare each value with each.

@@ -56,6 +56,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("UPDATE crm.saved_filter SET visibility = 'private' WHERE visibility = 'team'")
     op.execute(f"UPDATE crm.role SET permissions = array_remove(permissions, '{VIEW_TEAM}')")
     op.drop_column("saved_filter", "team_ids", schema="crm")
     for table in reversed(TABLES):

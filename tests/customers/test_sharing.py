@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.bulk.steps import ask, do, items, undo
+from tests.bulk.steps import WARNING, ask, do, items, undo
 from tests.customers.test_customers import PATH, add
 from tests.duplicates import merges
 from tests.exports.steps import cells, export
@@ -267,6 +267,12 @@ async def test_nobody_changes_an_ownerless_customer_that_they_do_not_see(workspa
         job = await do(sale.client, "set_field", chosen, field="note", value="x")
         assert job["result"]["changed"] == 0, job
     assert (await workspace.admin.get(f"{PATH}/{nobodys['id']}")).json()["note"] is None
+    keeper = await workspace.person(permissions=["customers.view", "customers.delete", "customers.purge"])
+    etag = (await workspace.admin.get(f"{PATH}/{nobodys['id']}")).headers["etag"]
+    await workspace.admin.delete(f"{PATH}/{nobodys['id']}", headers={"If-Match": etag})
+    job = await do(keeper.client, "purge", [nobodys["id"]], confirm=WARNING)
+    assert job["result"] == {"changed": 0, "unchanged": 0, "skipped": 1}
+    assert len((await workspace.admin.get(f"{PATH}/trash")).json()["items"]) == 1
 
 
 @pytest.mark.feature("E019")
@@ -308,3 +314,90 @@ async def test_who_sees_the_team_sees_its_customers_everywhere(workspace: Worksp
     )
     async with await workspace.key("customers.view", "customers.view_team", "customers.reveal_phone") as key:
         assert [each["name"] for each in (await key.get(PATH)).json()["items"]] == ["Hoa 1"]
+
+
+@pytest.mark.feature("D025", "D033")
+async def test_what_is_shared_is_not_handed_on(workspace: Workspace) -> None:
+    """Who sees a customer only because it is shared with them neither takes it nor decides who else sees it."""
+    owner, colleague, third = await workspace.person(), await workspace.person(), await workspace.person()
+    one = await add(owner.client)
+    url = f"{PATH}/{one['id']}"
+    await share(owner.client, one, colleague, third)
+    refused = [
+        await colleague.client.patch(url, json={"owner": colleague.username}, headers={"If-Match": '"2"'}),
+        await colleague.client.patch(url, json={"owner": None}, headers={"If-Match": '"2"'}),
+        await colleague.client.post(f"{url}/shares", json={"users": [owner.username]}),
+        await colleague.client.delete(f"{url}/shares/{third.id}"),
+    ]
+    assert {(each.status_code, each.json()["code"]) for each in refused} == {(403, "not_entrusted")}
+    asked: tuple[dict[str, Any], ...] = ({"users": [owner.username]}, {"owner": colleague.username}, {})
+    for action, params in zip(("share", "owner", "to_pool"), asked, strict=True):
+        job = await do(colleague.client, action, [one["id"]], **params)
+        assert job["result"] == {"changed": 0, "unchanged": 0, "skipped": 1}, action
+        [item] = await items(colleague.client, job["id"])
+        assert (item["code"], "người phụ trách" in item["message"]) == ("not_entrusted", True)
+    # The same owner again is no handing over, and anything else is theirs to change.
+    kept = {"owner": owner.username, "note": "x"}
+    assert (await colleague.client.patch(url, json=kept, headers={"If-Match": '"2"'})).status_code == 200
+    handed = await owner.client.patch(url, json={"owner": third.username}, headers={"If-Match": '"3"'})
+    assert handed.status_code == 200
+
+
+async def test_the_pool_is_not_kept_in_sight_by_sharing_it(workspace: Workspace) -> None:
+    sale, other = await workspace.person(), await workspace.person()
+    one = await add(workspace.admin, owner=None)
+    await do(workspace.admin, "to_pool", [one["id"]])
+    own = await sale.client.post(f"{PATH}/{one['id']}/shares", json={"users": [sale.username]})
+    assert (own.status_code, own.json()["code"]) == (403, "not_entrusted")
+    job = await do(sale.client, "share", [one["id"]], users=[sale.username])
+    assert job["result"]["skipped"] == 1
+    taken = await do(other.client, "owner", [one["id"]], owner=other.username)
+    assert taken["result"]["changed"] == 1
+    assert (await seen(sale), await seen(other)) == ([], [one["name"]])
+
+
+async def test_who_has_left_is_taken_out_and_is_not_forgotten(workspace: Workspace) -> None:
+    stays, left = await workspace.person(), await workspace.person()
+    one, two = await add(workspace.admin), await add(workspace.admin, phone="0912345679")
+    for customer in (one, two):
+        await share(workspace.admin, customer, left)
+    await workspace.deactivate(left)
+    job = await do(workspace.admin, "share", [one["id"]], users=[stays.username])
+    await undo(workspace.admin, job["id"])
+    found = (await workspace.admin.get(f"{PATH}/{one['id']}/shares")).json()["items"]
+    assert [(each["username"], each["active"]) for each in found] == [(left.username, False)]
+    job = await do(workspace.admin, "unshare", [one["id"], two["id"]], users=[str(left.id)])
+    assert job["result"]["changed"] == 2
+    assert (await workspace.admin.get(f"{PATH}/{two['id']}/shares")).json()["items"] == []
+
+
+async def test_a_file_hands_on_only_what_is_its_sales(workspace: Workspace) -> None:
+    sale = await workspace.person(permissions=[
+        "customers.view", "customers.create", "customers.edit", "customers.import", "customers.reveal_phone",
+    ])  # fmt: skip
+    mine = await add(sale.client, phone="0912345671")
+    shared, pooled = [await add(workspace.admin, phone=f"091234567{number}") for number in (2, 3)]
+    await share(workspace.admin, shared, sale)
+    await do(workspace.admin, "to_pool", [pooled["id"]])
+    rows = [[f"Hoa {number}", f"091234567{number}", sale.username] for number in (1, 2, 3)]
+    done = await bring(sale.client, [["Họ tên", "SĐT", "NV phụ trách"], *rows])
+    assert (done["counts"]["updated"], done["counts"]["failed"]) == (2, 1)
+    owners = {one["id"]: one["owner"] for one in (await workspace.admin.get(PATH)).json()["items"]}
+    assert [owners[one["id"]] for one in (mine, shared, pooled)] == [sale.username, "admin", sale.username]
+
+
+@pytest.mark.feature("E002")
+async def test_a_shared_lead_that_becomes_a_contact_takes_its_colleagues_along(workspace: Workspace) -> None:
+    colleague = await workspace.person()
+    company = await add(workspace.admin, kind="company", name="Công ty Hoa Sen")
+    lead = await add(workspace.admin, kind="lead", phone="0912345679")
+    await share(workspace.admin, lead, colleague)
+    version = (await workspace.admin.get(f"{PATH}/{lead['id']}")).headers["etag"]
+    reply = await workspace.admin.post(
+        f"{PATH}/{lead['id']}/convert", json={"kind": "individual", "attach_to": company["id"]},
+        headers={"If-Match": version},
+    )  # fmt: skip
+    assert reply.status_code == 200, reply.text
+    assert await seen(colleague) == ["Công ty Hoa Sen"]
+    assert (await merges.undo(workspace.admin, reply.json()["merge_id"]))["left"] == []
+    assert await seen(colleague) == [lead["name"]]

@@ -194,6 +194,8 @@ class House:
             "CHOT_DATABASE_URL": str(self.settings.database_url),
             "CHOT_REDIS_URL": str(self.settings.redis_url),
             "CHOT_SECRET_KEY": self.settings.secret.decode(),
+            # Nobody renews a token while processes are killed for an hour.
+            "CHOT_ACCESS_TOKEN_LIFETIME": "3600",
             "CHOT_JOB_LEASE": str(LEASE),
             "CHOT_RATE_LIMIT_PER_MINUTE": "0",
             "CHOT_RATE_LIMIT_WORKSPACE_PER_MINUTE": "0",

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.settings import Settings
-from tests.factories.people import Workspace, make_workspace
+from tests.factories.people import Person, Workspace, make_workspace
 from tests.laws.guard import GUARD
 from tests.laws.test_door import index_names
 
@@ -71,10 +71,11 @@ async def crowd(settings: Settings, app: FastAPI) -> AsyncIterator[Workspace]:
     await workspace.aclose()
 
 
-async def plans(workspace: Workspace, tree: Any) -> list[set[str]]:
-    """The indexes of each statement through the door, in the door's role."""
+async def plans(workspace: Workspace, tree: Any, person: Person | None = None) -> list[set[str]]:
+    """The indexes of each statement through the door, in the door's role; the administrator's unless named."""
+    client = person.client if person else workspace.admin
     with GUARD.recording() as statements:
-        reply = await workspace.admin.post(f"{API}/customers/search", json={"filter": tree, "limit": 20})
+        reply = await client.post(f"{API}/customers/search", json={"filter": tree, "limit": 20})
     assert reply.status_code == 200, reply.text
     assert reply.json()["items"]
     async with workspace.resources.db.reading(workspace.id) as connection:
@@ -128,3 +129,28 @@ async def test_a_combination_keeps_its_indexes(crowd: Workspace) -> None:
         ]
     }
     assert "group_member_pk" in (await plans(crowd, tree))[-1]
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("tree", [None, {"field": "gender", "op": "is_empty"}], ids=["list", "filter"])
+async def test_nobody_walks_through_others_customers(crowd: Workspace, settings: Settings, tree: Any) -> None:
+    """A sale whose own lie behind everybody's, and a leader of a team of such: each way has its index."""
+    sale = await crowd.person()
+    leader = await crowd.person(permissions=["customers.view", "customers.view_team"])
+    body = {"name": f"Nhóm {sale.username}", "members": [str(sale.id), str(leader.id)]}
+    assert (await crowd.admin.post(f"{API}/teams", json=body)).status_code == 201
+    owner = await asyncpg.connect(settings.database_url)
+    await owner.execute(
+        """
+        UPDATE crm.customer SET owner_id = CASE WHEN n1 > 18000 THEN $2::uuid END, in_pool = n1 BETWEEN 17990 AND 18000,
+               shared_with = CASE WHEN n1 BETWEEN 17970 AND 17980 THEN ARRAY[$2::uuid] ELSE '{}' END
+        WHERE tenant_id = $1
+        """,
+        crowd.id, sale.id,
+    )  # fmt: skip
+    await owner.execute("ANALYZE crm.customer")
+    await owner.close()
+    for person in (sale, leader):
+        for found in await plans(crowd, tree, person):
+            assert {"customer_owner_ix", "customer_pool_ix", "customer_shared_ix"} <= found, person.username
+            assert not {"customer_created_ix", "customer_name_ix"} & found, person.username

@@ -81,12 +81,11 @@ async def plans(workspace: Workspace, tree: Any, person: Person | None = None) -
     async with workspace.resources.db.reading(workspace.id) as connection:
         await connection.execute("SET LOCAL enable_seqscan = off")
         await connection.execute("SET LOCAL ROLE crm_search")
-        found, inside = list[set[str]](), False
-        for statement, args in statements:
-            if statement.startswith("SET LOCAL ROLE"):
-                inside = statement.endswith("crm_search")
-            elif inside and "crm.customer" in statement:
-                plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *args[0])
+        found = list[set[str]]()
+        for statement, args, role in statements:
+            # The worker's statements, on other connections, are about other workspaces.
+            if role == "crm_search" and "crm.customer" in statement and workspace.id in args:
+                plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *args)
                 found.append(set(index_names(json.loads(plan)[0]["Plan"])))
         await connection.execute("SET LOCAL ROLE NONE")
     return found

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import asyncpg
@@ -33,6 +33,14 @@ class Transaction:
     savepoints: int = 0
 
 
+class Sent(NamedTuple):
+    """A statement that the bare driver was given, in the role of its transaction."""
+
+    statement: str
+    args: tuple[Any, ...]
+    role: str
+
+
 class Guard:
     """Follows the transactions of every connection and keeps what was wrong."""
 
@@ -41,7 +49,7 @@ class Guard:
         self.seen = 0
         self._transactions: WeakKeyDictionary[Any, Transaction] = WeakKeyDictionary()
         self._suspended = 0
-        self._records: list[list[tuple[str, tuple[Any, ...]]]] = []
+        self._records: list[list[Sent]] = []
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -53,9 +61,9 @@ class Guard:
             self._suspended -= 1
 
     @contextmanager
-    def recording(self) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
-        """The statements that the bare driver is given meanwhile, with their arguments."""
-        record: list[tuple[str, tuple[Any, ...]]] = []
+    def recording(self) -> Iterator[list[Sent]]:
+        """The statements that the bare driver is given meanwhile, on any connection."""
+        record: list[Sent] = []
         self._records.append(record)
         try:
             yield record
@@ -63,10 +71,10 @@ class Guard:
             # By identity: two lists that heard the same are equal.
             self._records = [one for one in self._records if one is not record]
 
-    def record(self, statement: str, args: tuple[Any, ...]) -> None:
-        """One statement for those who listen."""
+    def record(self, connection: Any, statement: str, args: tuple[Any, ...]) -> None:
+        """One statement, just after it was seen, for those who listen."""
         for record in self._records:
-            record.append((statement, args))
+            record.append(Sent(statement, args, self._transactions[connection].role))
 
     def see(self, connection: Any, statement: str) -> None:
         """One statement, just before it is sent."""
@@ -137,7 +145,9 @@ def _watched(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
     async def method(self: asyncpg.Connection, query: str, *args: Any, **options: Any) -> Any:
         if self._params.user == APPLICATION and self.get_settings().application_name != LAWLESS:
             GUARD.see(self, query)
-            GUARD.record(query, args)
+            # What execute() is given with arguments comes again as _execute().
+            if original.__name__ == "_execute":
+                GUARD.record(self, query, args[0])
         return await original(self, query, *args, **options)
 
     return method

@@ -84,13 +84,12 @@ async def plans(workspace: Workspace, params: dict[str, str]) -> list[set[str]]:
     assert reply.json()["items"]
     async with workspace.resources.db.reading(workspace.id) as connection:
         await connection.execute("SET LOCAL enable_seqscan = off")
-        found, role = list[set[str]](), "NONE"
-        for statement, args in statements:
-            if statement.startswith("SET LOCAL ROLE"):
-                role = statement.rpartition(" ")[2]
-            elif "crm.customer" in statement and args:
+        found = list[set[str]]()
+        for statement, args, role in statements:
+            # The worker's statements, on other connections, are about other workspaces.
+            if "crm.customer" in statement and workspace.id in args:
                 await connection.execute(f"SET LOCAL ROLE {role}")
-                plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *args[0])
+                plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *args)
                 await connection.execute("SET LOCAL ROLE NONE")
                 found.append(set(index_names(json.loads(plan)[0]["Plan"])))
     return found

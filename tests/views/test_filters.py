@@ -146,7 +146,7 @@ async def test_many_are_counted_in_one_statement(workspace: Workspace) -> None:
             reply = await client.post(f"{PATH}/counts", json={})
         assert reply.status_code == 200, reply.text
         assert {one["id"]: one["count"] for one in reply.json()["counts"]} == expected
-        counting = [statement for statement, _ in statements if statement.startswith("SELECT (SELECT count(*)")]
+        counting = [one.statement for one in statements if one.statement.startswith("SELECT (SELECT count(*)")]
         assert len(counting) == 1, statements
     problem = next(one["problem"] for one in reply.json()["counts"] if one["id"] == lost["id"])
     assert problem["code"] == "field_unknown"

@@ -7,6 +7,7 @@ A path is matched in this order, and the order decides: `/customers/{customer_id
 from fastapi import APIRouter
 
 from app.bulk.routes import router as bulk
+from app.contacts.form_routes import router as forms
 from app.contacts.routes import router as contacts
 from app.contracts.routes import router as contracts
 from app.customers.attribute_routes import router as attributes
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     scores,
     trash,
     searches,
+    forms,
     customers,
     sharing,
     identity,

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.actor import Actor
-from app.core.db import driver
+from app.core.db import driver, tenant_of
 from app.core.errors import NotFound
 from app.customers.visibility import visible
 from app.filters.search import Sql
@@ -29,4 +29,12 @@ async def find(session: AsyncSession, actor: Actor, customer_id: UUID, *, lock: 
     )
     if row is None:
         raise NotFound()
+    return dict(row)
+
+
+async def just_made(session: AsyncSession, customer_id: UUID) -> dict[str, Any]:
+    """A customer that this transaction has made, perhaps for somebody whose customers the caller does not see."""
+    statement = f"SELECT {COLUMNS} FROM crm.customer c WHERE c.tenant_id = $1 AND c.id = $2"
+    row = await (await driver(session)).fetchrow(statement, tenant_of(session), customer_id)
+    assert row is not None
     return dict(row)

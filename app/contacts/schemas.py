@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.masking import Phone, PhoneTyped
 from app.core.schemas import ABSENT, Strict, example
+from app.customers.schemas import CustomerValues
 
 PointKind = Literal["phone", "email", "address", "link"]
 # Of one kind, of one contact.
@@ -45,6 +46,15 @@ class ContactIn(Strict):
     emails: Points = []
     addresses: Points = []
     links: Points = []
+
+
+class CustomerIn(CustomerValues):
+    """A customer to add, with its contacts. Which fields are required is the workspace's choice: see GET /fields."""
+
+    contacts: Annotated[
+        list[ContactIn],
+        Field(max_length=MAX_IN_LIST, description="Its people; an individual is its own contact without being named."),
+    ] = []
 
 
 class ContactPatch(Strict):

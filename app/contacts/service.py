@@ -21,7 +21,7 @@ from app.core.fields import BadValue, Field
 from app.core.paging import Pager
 from app.customers.service import update_one
 
-__all__ = ["create", "get", "page", "remove", "update_contact"]
+__all__ = ["add", "checked", "create", "get", "insert_contact", "page", "remove", "update_contact"]
 
 FIELDS: Final = (
     Field("name", "Tên người liên hệ", "Contact name", "text"),
@@ -78,16 +78,33 @@ async def create(session: AsyncSession, actor: Actor, customer_id: UUID, given: 
         NotFound, Invalid, PhoneTaken, PhoneInContact
     """
     customer = await find(session, actor, customer_id, lock=True)
-    values, lists = _checked(given)
-    values["name"] = values.get("name") or customer["name"]
+    values, lists = checked(given)
     primary = given.get("is_primary")
     if primary is None:
         primary = customer["kind"] == "company" and not await _has_primary(session, customer_id)
+    return await _one(session, customer, await add(session, actor, customer, values, lists, primary=primary))
+
+
+async def add(
+    session: AsyncSession,
+    actor: Actor,
+    customer: Mapping[str, Any],
+    values: dict[str, Any],
+    lists: Mapping[PointKind, Sequence[Point]],
+    *,
+    primary: bool,
+) -> UUID:
+    """Adds a contact of checked values, under the customer's name if it has none.
+
+    Raises:
+        PhoneTaken, PhoneInContact
+    """
+    values["name"] = values.get("name") or customer["name"]
     contact_id = await insert_contact(session, actor, customer, values, lists, primary=primary)
     changes = {"contacts": (None, values["name"])}
-    await record(session, actor, "customer.contact_added", customer_id, changes=changes,
+    await record(session, actor, "customer.contact_added", customer["id"], changes=changes,
                  data={"contact_id": contact_id})  # fmt: skip
-    return await _one(session, customer, contact_id)
+    return contact_id
 
 
 async def update_contact(
@@ -104,7 +121,7 @@ async def update_contact(
         return await _one(session, await find(session, actor, customer_id), contact_id)
     row = await _locked(session, customer_id, contact_id, version)
     before = (await _shown(session, [row]))[0]
-    values, lists = _checked(given)
+    values, lists = checked(given)
     if "name" in values and values["name"] is None:
         raise invalid("name", "required", "Tên người liên hệ là bắt buộc", "Contact name is required")
     if "is_primary" in given:
@@ -176,7 +193,7 @@ async def insert_contact(
     return contact_id
 
 
-def _checked(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[PointKind, list[Point]]]:
+def checked(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[PointKind, list[Point]]]:
     """The columns and the lists of a request.
 
     Raises:

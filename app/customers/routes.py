@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import asyncpg
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.actor import Actor
@@ -12,16 +11,15 @@ from app.core.errors import invalid
 from app.core.etag import IfMatch
 from app.core.paging import Count, Cursor, Limit
 from app.core.work import CurrentWork, Route, Session
-from app.customers import queries, registry, service, timeline
+from app.customers import queries, registry, replies, service, timeline
 from app.customers.lookup import LookupOut, look_up
 from app.customers.queries import Ask
-from app.customers.schemas import CustomerIn, CustomerOut, CustomerPage, CustomerPatch, EventPage
+from app.customers.schemas import CustomerOut, CustomerPage, CustomerPatch, EventPage
 from app.identity.access import Requires
 
 CanView = Annotated[Actor, Depends(Requires("customers.view"))]
 CanRead = Annotated[Actor, Depends(Requires("customers.view", reading=True))]
 CanLookUp = Annotated[Actor, Depends(Requires("customers.lookup", reading=True))]
-CanCreate = Annotated[Actor, Depends(Requires("customers.create"))]
 CanEdit = Annotated[Actor, Depends(Requires("customers.edit"))]
 CanDelete = Annotated[Actor, Depends(Requires("customers.delete"))]
 
@@ -64,17 +62,7 @@ async def list_customers(
     ask = Ask(q, filters, None, sort, members, limit, cursor, count)
     plain = not filters and sort.lstrip("-") == "created_at"
     known = None if plain else await registry.load_reading(work.reader, work.db, actor.tenant_id)
-    return _json(await queries.list_json(work.reader, actor, known, ask, work.resources.settings.secret))
-
-
-@router.post(
-    "", summary="Add a customer", status_code=201, response_model=CustomerOut,
-    response_description="The new customer: “Thêm mới thành công”",
-)  # fmt: skip
-async def create_customer(actor: CanCreate, session: Session, body: CustomerIn) -> Response:
-    """Refuses a phone that another customer has: `phone_taken`, “Số điện thoại đã tồn tại”."""
-    customer_id = await service.create(session, actor, body.model_dump(exclude_unset=True))
-    return await _one(await driver(session), actor, customer_id, status=201, written=True)
+    return replies.json(await queries.list_json(work.reader, actor, known, ask, work.resources.settings.secret))
 
 
 @router.get("/lookup", summary="Look up customers of all owners")
@@ -92,7 +80,7 @@ async def lookup_customers(
 @router.get("/{customer_id}", summary="Read a customer", response_model=CustomerOut, responses=MERGED)
 async def get_customer(actor: CanRead, work: CurrentWork, customer_id: UUID) -> Response:
     """A customer that the caller may not see answers as one that does not exist."""
-    return await _one(work.reader, actor, customer_id)
+    return await replies.customer(work.reader, actor, customer_id)
 
 
 @router.patch(
@@ -105,7 +93,7 @@ async def update_customer(
     """What is absent stays, null clears. The answer is the customer as it is now, also where the change gave it to
     somebody whose customers the caller does not see."""
     await service.update_one(session, actor, customer_id, body.model_dump(exclude_unset=True), version=version)
-    return await _one(await driver(session), actor, customer_id, written=True)
+    return await replies.customer(await driver(session), actor, customer_id, written=True)
 
 
 @router.delete("/{customer_id}", summary="Delete a customer", status_code=204)
@@ -128,17 +116,3 @@ async def list_customer_events(
     return await timeline.page(
         session, actor, customer_id, kind=type, limit=limit, cursor=cursor, secret=work.resources.settings.secret
     )
-
-
-async def _one(
-    raw: asyncpg.Connection, actor: Actor, customer_id: UUID, status: int = 200, *, written: bool = False
-) -> Response:
-    body, version = await queries.get_json(raw, actor, customer_id, written=written)
-    headers = {"ETag": f'"{version}"'}
-    if status == 201:
-        headers["Location"] = f"/api/v1/customers/{customer_id}"
-    return _json(body, status, headers)
-
-
-def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, media_type="application/json", headers=headers)

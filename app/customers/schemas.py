@@ -24,8 +24,8 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class CustomerIn(BaseModel):
-    """A customer to add. Which fields are required is the workspace's choice: see GET /fields."""
+class CustomerValues(BaseModel):
+    """What a customer can be given. Which fields are required is the workspace's choice: see GET /fields."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": EXAMPLE})
 
@@ -67,7 +67,7 @@ class CustomerIn(BaseModel):
     attributes: AttributeValues = {}
 
 
-class CustomerPatch(CustomerIn):
+class CustomerPatch(CustomerValues):
     """Changes of a customer: what is absent stays, null clears."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"note": "Đã hẹn gặp", "position": None}})

@@ -9,7 +9,7 @@ from app.core.actor import Actor
 from app.core.db import driver
 from app.core.etag import IfMatch, set_etag
 from app.core.work import CurrentWork, Route, Session
-from app.customers import classifications, queries, scoring, stages, tiers
+from app.customers import classifications, replies, scoring, stages, tiers
 from app.customers.config_schemas import (
     RelationshipIn,
     ScoreOut,
@@ -51,8 +51,7 @@ async def count_stages(actor: CanRead, work: CurrentWork) -> StagesOut:
 async def move_customer(actor: CanEdit, session: Session, customer_id: UUID, body: RelationshipIn) -> Response:
     """One click on the stage: needs no version, and to be there already changes nothing."""
     await stages.move_one(session, actor, customer_id, body.relationship)
-    found, version = await queries.get_json(await driver(session), actor, customer_id)
-    return Response(found, media_type="application/json", headers={"ETag": f'"{version}"'})
+    return await replies.customer(await driver(session), actor, customer_id)
 
 
 @router.get("/customers/{customer_id}/score", summary="Read where a customer's score comes from", tags=["customers"])

@@ -10,7 +10,7 @@ from app.core.db import driver
 from app.core.etag import IfMatch
 from app.core.paging import Count, Cursor, Limit
 from app.core.work import CurrentWork, Route, Session
-from app.customers import queries, trash
+from app.customers import replies, trash
 from app.customers.schemas import CustomerOut, TrashPage
 from app.identity.access import Requires
 
@@ -41,8 +41,7 @@ async def restore_customer(actor: CanDelete, session: Session, customer_id: UUID
     """Out of the trash. Refused with `phone_taken` or `value_taken` when somebody else has its phone or a unique value
     by now; `existing_id` tells who, as far as the caller may know."""
     await trash.restore_one(session, actor, customer_id)
-    body, version = await queries.get_json(await driver(session), actor, customer_id)
-    return Response(body, media_type="application/json", headers={"ETag": f'"{version}"'})
+    return await replies.customer(await driver(session), actor, customer_id)
 
 
 @router.delete("/{customer_id}/purge", summary="Delete a customer for good", status_code=204)

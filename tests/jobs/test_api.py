@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app.core import jobs
 from app.core.actor import Actor
@@ -195,9 +196,9 @@ async def taken(workspace: Workspace, job_id: str) -> dict[str, Any]:
 
 
 async def ended(workspace: Workspace, job_id: str, state: str) -> None:
-    """Lets the job end as a worker does."""
+    """Lets the job end as a worker does. Locked first: once it is cancelled, the suite's own worker may claim it."""
     async with workspace.resources.db.transaction(workspace.id) as session:
-        job: Job = await jobs.get(session, UUID(job_id))
+        job = (await session.scalars(select(Job).where(Job.id == UUID(job_id)).with_for_update())).one()
         job.state, job.control, job.lease_until, job.lease_token, job.finished_at = state, None, None, None, now()
 
 

@@ -4,6 +4,7 @@ To share is not to hand over: the owner stays. Both are told in the customer's h
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -76,10 +77,13 @@ def people(registry: Registry, given: Sequence[str], place: str, *, gone: bool =
     Raises:
         Invalid: nobody active is called so; with the place of the name.
     """
-    owner, found = registry.fields["owner"], list[UUID]()
+    # Named as an owner is, but what is refused is the sharing.
+    shared = registry.fields["shared_with"]
+    person = replace(registry.fields["owner"], vi=shared.vi, en=shared.en)
+    found = list[UUID]()
     for number, name in enumerate(given):
         try:
-            one = (as_id(name) if gone else None) or owner.parse(name)
+            one = (as_id(name) if gone else None) or person.parse(name)
         except BadValue as bad:
             raise invalid(f"{place}[{number}]", bad.code, bad.vi, bad.en) from None
         if one is None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import jobs
 from app.core.actor import Actor
 from app.core.clock import new_id, now
-from app.core.db import on_conflict, tenant_of
+from app.core.db import driver, on_conflict, tenant_of
 from app.core.errors import Conflict, NotFound, invalid
 from app.core.events import record
 from app.core.jobs import Job
@@ -178,10 +178,12 @@ async def hold(session: AsyncSession, columns: Mapping[str, Any]) -> None:
     given = {columns[column.key] for column in USED_BY.values() if columns.get(column.key)}
     if not given:
         return
-    held = await session.scalars(
-        select(Classification.id).where(Classification.id.in_(given)).with_for_update(read=True, key_share=True)
-    )
-    if len(held.all()) < len(given):
+    # On the bare driver: a session's statement costs four times as much, and every new customer asks this.
+    held = await (await driver(session)).fetch(
+        "SELECT id FROM crm.classification WHERE tenant_id = $1 AND id = ANY($2::uuid[]) FOR KEY SHARE",
+        tenant_of(session), list(given),
+    )  # fmt: skip
+    if len(held) < len(given):
         raise Conflict()
 
 

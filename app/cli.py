@@ -100,6 +100,9 @@ def serve() -> None:
         # The application does it itself, for the proxies that the settings name.
         proxy_headers=False,
         timeout_graceful_shutdown=25,
+        # Longer than proxies and apps keep an idle connection, mostly a minute: whoever closes it first should be they,
+        # or a request that is on its way at this moment is lost.
+        timeout_keep_alive=75,
     )
 
 

@@ -42,6 +42,23 @@ async def test_an_api_that_stops_finishes_what_it_began(home: House) -> None:
     home.processes.remove(api)
 
 
+async def test_an_idle_connection_is_not_cut(home: House) -> None:
+    """An app that waits for its person goes on over the same connection; uvicorn itself would cut it after 5 s."""
+    api = await home.api()
+    port = int(api.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: chot.test\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(6)
+        await reader.read(1000)
+        assert not reader.at_eof()
+    began = time.monotonic()
+    await home.stop(api)
+    assert time.monotonic() - began < 5, "and nobody waits for those who are idle"
+    writer.close()
+
+
 @pytest.mark.promise(26)
 async def test_a_stop_under_load_breaks_no_promise(home: House) -> None:
     """What was answered is there, and nobody gets a fault: a reply is either right or does not come."""

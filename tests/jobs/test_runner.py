@@ -372,17 +372,21 @@ async def test_a_retry_waits_and_each_fault_waits_longer(jobbing: Machine, actor
 
 
 async def test_a_short_retry_does_not_wait_for_the_next_sweep(jobbing: Machine, actor: Actor) -> None:
+    began = list[float]()
+
     async def work(run: Run) -> Outcome:
+        began.append(time.perf_counter())
         return Done() if run.claims > 1 else Retry(seconds=0.2)
 
     settings = jobbing.settings.model_copy(update={"job_lease": 30})
     patient = Machine(settings, replace(jobbing.resources, settings=settings), jobbing.owner)
     async with at_work(patient, work):
-        began = time.perf_counter()
         job_id = await patient.enqueue(actor, "test.work")
         await patient.until(actor, job_id, "succeeded")
-    # With such a lease a sweep comes every four seconds at the earliest.
-    assert 0.2 < time.perf_counter() - began < 3
+    # With such a lease a sweep comes every four seconds at the earliest. The first turn may have waited for one: a ring
+    # that a slow machine loses costs that.
+    first, second = began
+    assert 0.2 < second - first < 3
 
 
 async def test_an_effect_that_fails_is_the_handlers_fault(jobbing: Machine, actor: Actor) -> None:
